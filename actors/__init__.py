@@ -1,0 +1,1 @@
+"""Ray actors that hold generation stages on their device and pull work."""

@@ -1,0 +1,1 @@
+"""Postgres tables, the work queue, content-addressed objects and the embedded database."""

@@ -1,0 +1,1 @@
+"""Prefect flows, orders, planning and the command line: what composes all other packages."""

@@ -1,0 +1,1 @@
+"""The token engine that serves every autoregressive stage."""

@@ -1,0 +1,1 @@
+"""Score drafts: prompts, controls, tokens, language model, notation, engraving and preview."""
