@@ -1,0 +1,80 @@
+"""Objects: bytes under the digest of their content, in a folder or on any S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class ObjectStore(Protocol):
+    """Keeps bytes under "sha256:" + their hex SHA-256. Safe to use from several threads and processes."""
+
+    def put(self, data: bytes) -> str:
+        """Store durably and return the digest; storing the same twice is storing it once.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the store cannot be written.
+        """
+        ...
+
+    def put_many(self, items: Sequence[bytes]) -> list[str]:
+        """Store many at once, durably, much faster than one by one; digests in the order given.
+
+        Raises:
+            ObjectStoreError: and its kinds; some of the items may then be stored already.
+        """
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes, checked against the digest.
+
+        Raises:
+            MissingObjectError: there is no such object.
+            CorruptObjectError: the bytes there do not have this digest.
+        """
+        ...
+
+    def exists(self, digest: str) -> bool:
+        """Say whether there is an object under this digest; its bytes are not read."""
+        ...
+
+    def locate(self, digest: str) -> str:
+        """Return the path or the s3:// address of an object, whether or not it is there."""
+        ...
+
+    def check(self) -> None:
+        """See that the store can be used; cheap enough for every start of a command.
+
+        Raises:
+            ObjectStoreUnavailableError: the endpoint does not answer.
+            ObjectCredentialsError: the credentials are refused.
+            MissingBucketError: there is no such bucket.
+            ObjectStoreError: anything else that makes it unusable, e.g. a folder that cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """Where an S3 server is and how to get in. `endpoint` is http(s)://host:port; None is Amazon's."""
+
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    region: str = "us-east-1"
+
+
+def open_objects(spec: str | Path, access: S3Access | None = None) -> ObjectStore:
+    """Return the store that `spec` names: a folder, or s3://bucket[/prefix]. Nothing is touched yet.
+
+    Raises:
+        ObjectStoreError: the spec is neither, or an S3 spec has no credentials.
+    """
+    raise NotImplementedError
+
+
+def digest_of(data: bytes) -> str:
+    """Return "sha256:" + the hex SHA-256 of `data`."""
+    raise NotImplementedError
