@@ -1,0 +1,31 @@
+"""Names made of content: canonical JSON (RFC 8785), recipe ids, digests of assets.
+
+A worker hashes every recipe it is handed before it makes it, so this lives where workers can reach it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the canonical JSON of `value` (RFC 8785): the same bytes for the same content, everywhere.
+
+    Raises:
+        rfc8785.CanonicalizationError: NaN, an infinity, a lone surrogate or an integer beyond 53 bits is inside.
+    """
+    return rfc8785.dumps(value)
+
+
+def recipe_id(body: Mapping[str, Any]) -> str:
+    """Return the id of a recipe: the lower hex SHA-256 of its canonical JSON, 64 characters."""
+    return hashlib.sha256(canonical_json(body)).hexdigest()
+
+
+def asset_digest(files: Mapping[str, str]) -> str:
+    """Return the digest of an asset: "sha256:" + SHA-256 of the canonical JSON of {role: file digest}."""
+    return "sha256:" + hashlib.sha256(canonical_json(files)).hexdigest()

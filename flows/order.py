@@ -1,0 +1,266 @@
+"""Orders: what a user wrote, read and checked before anything starts.
+
+An order is a YAML file, a CSV with a track a row, or a JSONL with a track a line. Tracks of CSV and JSONL files
+are streamed, so an order may have millions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from flows.errors import OrderError, Place
+from flows.order_schema import (
+    CATALOGUE_NAME,
+    CONTROLS,
+    HEADER_KEYS,
+    MAX_COUNT,
+    TRACK_KEYS,
+    WrittenHeader,
+    WrittenTrack,
+    explain,
+    unknown_key,
+)
+from flows.prompts import PromptSource, check_source, check_template, parse_source
+from flows.recipe import SEED_BITS
+from flows.rows import read_csv_rows, read_jsonl_rows, read_lines
+from flows.yaml_lines import Path_, dotted, read_yaml
+
+Kind = Literal["score", "soundscape"]
+SUFFIXES = (".yaml", ".yml", ".csv", ".jsonl")
+_WHOLE, _NUMBER, _LIST = ("sample", "count", "seed", "tempo_bpm"), ("duration_s",), ("instruments",)
+_RECORDED_TRACKS = 1_000  # an order with more is recorded by its digest and number of tracks
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOptions:
+    """What the command line fixes for an order; it goes before what the order says."""
+
+    catalogue: str | None = None
+    model: str | None = None
+    kind: Kind | None = None
+    seed: int | None = None
+    duration_s: float | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given, by key."""
+        every = {name: getattr(self, name) for name in HEADER_KEYS}
+        return {name: value for name, value in every.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One track of an order: a prompt or a source of prompts, and how often to make each."""
+
+    place: Place
+    prompt: str | None
+    source: PromptSource | None
+    sample: int | None
+    count: int
+    seed: int | None
+    duration_s: float
+    matrix: tuple[tuple[str, tuple[str, ...]], ...]
+    controls: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A checked order. `tracks` can be gone through any number of times; `record` is what a run keeps of it."""
+
+    path: Path
+    digest: str
+    catalogue: str
+    model: str | None
+    kind: Kind | None
+    seed: int
+    tracks: Iterable[Track]
+    record: Mapping[str, Any]
+
+
+def load_order(path: Path, options: OrderOptions | None = None) -> Order:
+    """Read and check an order, with every prompt it takes from other files.
+
+    Raises:
+        OrderError: something in it cannot be used; the error names file, line and key.
+    """
+    options = options or OrderOptions()
+    if path.suffix.lower() not in SUFFIXES and path.is_file():
+        raise OrderError(Place(path), f"an order is a {', '.join(SUFFIXES)} file")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        header, tracks = _load_yaml(path, options)
+    else:
+        header, tracks = _load_rows(path, options)
+    return Order(
+        path=path,
+        digest=_digest(path),
+        catalogue=header.catalogue,
+        model=header.model,
+        kind=header.kind,
+        seed=header.seed,
+        tracks=tracks,
+        record={"file": path.name, **header.model_dump(), **_check_tracks(tracks)},
+    )
+
+
+def _digest(path: Path) -> str:
+    hasher = hashlib.sha256()
+    for line in read_lines(path):
+        hasher.update(line.encode())
+    return "sha256:" + hasher.hexdigest()
+
+
+def _load_yaml(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterable[Track]]:
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise OrderError(Place(path, 1), "an order is a mapping with 'catalogue' and 'tracks'")
+
+    def place(where: Path_) -> Place:
+        return Place(path, document.line(where), dotted(where))
+
+    written = dict(document.value)
+    rows = written.pop("tracks", None)
+    header = _header(written | options.given(), place, (*HEADER_KEYS, "tracks"))
+    if not isinstance(rows, list) or not rows:
+        raise OrderError(place(("tracks",)), "needed: a list of at least one track")
+    tracks = []
+    for index, row in enumerate(rows):
+
+        def within(where: Path_, index: int = index) -> Place:
+            return place(("tracks", index, *where))
+
+        if not isinstance(row, dict):
+            raise OrderError(within(()), "a track is a mapping with 'prompt' or 'prompts_from'")
+        tracks.append(_track(row, header, path, within))
+    return header, tuple(tracks)
+
+
+def _load_rows(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterable[Track]]:
+    given: dict[str, Any] = {}
+    if CATALOGUE_NAME.fullmatch(path.stem):
+        given["catalogue"] = path.stem
+    header = _header(given | options.given(), lambda where: Place(path, None, dotted(where)), HEADER_KEYS)
+    return header, _RowTracks(path, header)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowTracks:
+    """The tracks of a CSV or JSONL file, read anew each time."""
+
+    path: Path
+    header: WrittenHeader
+
+    def __iter__(self) -> Iterator[Track]:
+        rows = self._csv() if self.path.suffix.lower() == ".csv" else read_jsonl_rows(self.path)
+        empty = True
+        for line, row in rows:
+            empty = False
+
+            def place(where: Path_, line: int = line) -> Place:
+                return Place(self.path, line, dotted(where))
+
+            yield _track(row, self.header, self.path, place)
+        if empty:
+            raise OrderError(Place(self.path), "empty; an order has at least one track")
+
+    def _csv(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        known = [name for name in TRACK_KEYS if name != "matrix"]
+        for line, row in read_csv_rows(self.path):
+            for name in row:
+                if name not in known:
+                    raise OrderError(Place(self.path, 1, name), unknown_key(name, known))
+            yield line, {name: _cell(name, text) for name, text in row.items() if text.strip()}
+
+
+def _cell(name: str, text: str) -> Any:
+    """Give a cell the type its column has; what does not fit stays text and is refused with its name."""
+    if name in _LIST:
+        return [part.strip() for part in text.split(";")]
+    try:
+        return int(text) if name in _WHOLE else float(text) if name in _NUMBER else text
+    except ValueError:
+        return text
+
+
+def _header(given: Mapping[str, Any], place: Callable[[Path_], Place], known: Iterable[str]) -> WrittenHeader:
+    try:
+        return WrittenHeader.model_validate(given)
+    except ValidationError as error:
+        where, problem = explain(error, known)
+        raise OrderError(place(where), problem) from None
+
+
+def _track(row: Mapping[str, Any], header: WrittenHeader, order: Path, place: Callable[[Path_], Place]) -> Track:
+    try:
+        written = WrittenTrack.model_validate(row)
+    except ValidationError as error:
+        where, problem = explain(error, TRACK_KEYS)
+        raise OrderError(place(where), problem) from None
+    _check_together(written, place)
+    source = None
+    if written.prompts_from is not None:
+        source = parse_source(written.prompts_from, order.parent, place(("prompts_from",)))
+    matrix = tuple((name, tuple(values)) for name, values in (written.matrix or {}).items())
+    if written.prompt is not None:
+        check_template(written.prompt, matrix, place)
+    return Track(
+        place=place(()),
+        prompt=written.prompt,
+        source=source,
+        sample=written.sample,
+        count=written.count,
+        seed=written.seed,
+        duration_s=header.duration_s if written.duration_s is None else written.duration_s,
+        matrix=matrix,
+        controls={
+            name: value for name in CONTROLS if (value := getattr(written, name)) is not None
+        },
+    )  # fmt: skip
+
+
+def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> None:
+    if written.prompt is None and written.prompts_from is None:
+        raise OrderError(place(()), "a track needs 'prompt' or 'prompts_from'")
+    if written.prompt is not None and written.prompts_from is not None:
+        raise OrderError(place(("prompts_from",)), "a track has 'prompt' or 'prompts_from', not both")
+    if written.sample is not None and written.prompts_from is None:
+        raise OrderError(place(("sample",)), "goes with 'prompts_from'; to make a prompt often use 'count'")
+    if written.matrix is not None and written.prompt is None:
+        raise OrderError(place(("matrix",)), "goes with 'prompt'")
+    if written.seed is not None and written.seed + written.count > 2**SEED_BITS:
+        raise OrderError(place(("seed",)), f"with 'count' it runs past the last seed, {2**SEED_BITS - 1}")
+
+
+def _check_tracks(tracks: Iterable[Track]) -> dict[str, Any]:
+    """Go through everything once; return what a run keeps of the tracks."""
+    items = number = 0
+    listed: list[dict[str, Any]] = []
+    for track in tracks:
+        prompts = 1 if track.source is None else check_source(track.source, track.sample, track.place)
+        for _, values in track.matrix:
+            prompts *= len(values)
+        items += prompts * track.count
+        if items > MAX_COUNT:
+            raise OrderError(track.place, f"asks for more than {MAX_COUNT:,} items with what comes before")
+        number += 1
+        if number <= _RECORDED_TRACKS:
+            listed.append(_record(track))
+    return {"track_count": number} | ({"tracks": listed} if number <= _RECORDED_TRACKS else {})
+
+
+def _record(track: Track) -> dict[str, Any]:
+    source = None if track.source is None else {"file": track.source.path.name, "field": track.source.field}
+    every = {
+        "prompt": track.prompt,
+        "prompts_from": source,
+        "sample": track.sample,
+        "count": track.count,
+        "seed": track.seed,
+        "duration_s": track.duration_s,
+        "matrix": {name: list(values) for name, values in track.matrix},
+    }
+    return {name: value for name, value in every.items() if value not in (None, {})} | dict(track.controls)

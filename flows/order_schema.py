@@ -1,0 +1,166 @@
+"""What a user may write in an order: keys, types and limits, and the words for what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from flows.recipe import SEED_BITS
+from flows.yaml_lines import Path_
+from models.score.controls import METRES, TEXTURES, ControlError, check_instruments, check_tempo, parse_key
+from models.score.instruments import INSTRUMENTS
+
+MAX_PROMPT_CHARS: Final = 2_000
+MIN_DURATION_S: Final = 1.0
+MAX_DURATION_S: Final = 900.0
+MAX_COUNT: Final = 10_000_000
+DEFAULT_DURATION_S: Final = 30.0
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of characters
+CATALOGUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def clean_prompt(text: str) -> str:
+    """Return a prompt without outer blanks, in Unicode's composed form: what two editors write alike is alike.
+
+    Raises:
+        ValueError: nothing is left, it is too long, or it has characters that no text has.
+    """
+    text = unicodedata.normalize("NFC", text.strip())
+    if not text:
+        raise ValueError("empty; say in words what to make")
+    if len(text) > MAX_PROMPT_CHARS:
+        raise ValueError(f"{len(text)} characters; a prompt has at most {MAX_PROMPT_CHARS}")
+    if _NO_TEXT.search(text):
+        raise ValueError("has a NUL character or half a character; write plain text")
+    return text
+
+
+def _duration(value: float) -> float:
+    if not MIN_DURATION_S <= value <= MAX_DURATION_S:  # also catches NaN
+        raise ValueError(f"{value:g} is outside {MIN_DURATION_S:g} to {MAX_DURATION_S:g} seconds")
+    return float(value)
+
+
+def _catalogue(value: str) -> str:
+    if not CATALOGUE_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no catalogue name; use up to 80 letters, digits, '.', '_' and '-'")
+    return value
+
+
+def _matrix_value(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is neither a word nor a number; put it in quotes")  # noqa: TRY004
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number to put into a prompt")
+    return str(value)
+
+
+def _metre(value: str) -> str:
+    if value not in METRES:
+        raise ControlError(f"metre {value!r} is not known; one of: {', '.join(METRES)}")
+    return value
+
+
+def _texture(value: str) -> str:
+    if value not in TEXTURES:
+        raise ControlError(f"texture {value!r} is not known; one of: {', '.join(TEXTURES)}")
+    return value
+
+
+def _tempo(value: int) -> int:
+    check_tempo(value)
+    return value
+
+
+def _instruments(names: list[str]) -> list[str]:
+    """Check and put into score order: the order in which a user names them makes no other piece."""
+    check_instruments(tuple(names))
+    return sorted(names, key=list(INSTRUMENTS).index)
+
+
+Prompt = Annotated[str, AfterValidator(clean_prompt)]
+Seed = Annotated[int, Field(ge=0, lt=2**SEED_BITS)]
+Duration = Annotated[float, AfterValidator(_duration)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class WrittenTrack(_Written):
+    """One entry of `tracks`, one row of a CSV, one line of a JSONL."""
+
+    prompt: Prompt | None = None
+    prompts_from: str | None = None
+    sample: Count | None = None
+    count: Count = 1
+    seed: Seed | None = None
+    duration_s: Duration | None = None
+    matrix: (
+        dict[str, Annotated[list[Annotated[str, BeforeValidator(_matrix_value)]], Field(min_length=1)]] | None
+    ) = None
+    key: Annotated[str, AfterValidator(lambda text: parse_key(text).name)] | None = None
+    metre: Annotated[str, AfterValidator(_metre)] | None = None
+    tempo_bpm: Annotated[int, AfterValidator(_tempo)] | None = None
+    instruments: Annotated[list[str], AfterValidator(_instruments)] | None = None
+    texture: Annotated[str, AfterValidator(_texture)] | None = None
+
+
+class WrittenHeader(_Written):
+    """What holds for the whole order: its keys but `tracks`, or the options of the command."""
+
+    catalogue: Annotated[str, AfterValidator(_catalogue)]
+    model: Annotated[str, Field(min_length=1)] | None = None
+    kind: Literal["score", "soundscape"] | None = None
+    seed: Seed = 0
+    duration_s: Duration = DEFAULT_DURATION_S
+
+
+CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
+TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
+HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)
+_WORDS: Final = {
+    "missing": "is needed",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping of names to lists",
+}
+
+
+def explain(error: ValidationError, known: Iterable[str]) -> tuple[Path_, str]:
+    """Return where the first problem is and what is wrong with it, in words."""
+    first = error.errors(include_url=False)[0]
+    return first["loc"], _problem(first, tuple(known))
+
+
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """Say that a key is not known, and which one may have been meant."""
+    known = tuple(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
+
+
+def _problem(error: ErrorDetails, known: tuple[str, ...]) -> str:
+    kind, given = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return unknown_key(str(error["loc"][-1]), known)
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    words = _WORDS.get(kind) or error["msg"].replace("Input should be", "must be")
+    return words if kind == "missing" else f"{words}, not {_shown(given)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

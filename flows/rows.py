@@ -1,0 +1,87 @@
+"""Rows of CSV and JSONL files, streamed, each with the line it begins on: for orders and for prompts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flows.errors import OrderError, Place
+
+MAX_CELL_CHARS = 131_072  # the csv module's own limit
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text file, each with its line end.
+
+    Raises:
+        OrderError: there is no such file, it is a folder, cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                try:
+                    yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    problem = f"not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+                    raise OrderError(Place(path, number), problem) from None
+    except FileNotFoundError:
+        raise OrderError(Place(path), "no such file") from None
+    except IsADirectoryError:
+        raise OrderError(Place(path), "is a folder, not a file") from None
+    except OSError as error:
+        raise OrderError(Place(path), f"cannot be read: {error.strerror}") from None
+
+
+def read_csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, {column: cell}) for every row below the header; a short row lacks its last columns.
+
+    Raises:
+        OrderError: the file cannot be read, has no header, or a row does not fit it.
+    """
+    reader = csv.reader(read_lines(path), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not any(header):
+            raise OrderError(Place(path, 1), "empty; a CSV begins with a line of column names")
+        for name in header:
+            if header.count(name) > 1:
+                raise OrderError(Place(path, 1, name), "this column is there twice")
+        line = reader.line_num + 1
+        for cells in reader:
+            if len(cells) > len(header):
+                problem = f"{len(cells)} cells under {len(header)} columns; put text with commas in quotes"
+                raise OrderError(Place(path, line), problem)
+            if cells:
+                yield line, dict(zip(header, cells, strict=False))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise OrderError(Place(path, reader.line_num), f"not a CSV: {error}") from None
+
+
+def read_jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, object) for every line that is not blank.
+
+    Raises:
+        OrderError: the file cannot be read, or a line is no JSON object.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_unique_keys)
+        except (ValueError, RecursionError) as error:
+            raise OrderError(Place(path, number), f"not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise OrderError(Place(path, number), "not a JSON object {…}")
+        yield number, row
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return row

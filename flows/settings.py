@@ -1,0 +1,87 @@
+"""Settings: where each part of Tutti is, from environment variables that begin with TUTTI_.
+
+With nothing set everything is local and below one home folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flows.errors import SettingsError
+
+_PREFIX = "TUTTI_"
+
+
+def default_home() -> Path:
+    """Return where the embedded parts live unless TUTTI_HOME says otherwise.
+
+    For root that is not below root's own home: PostgreSQL runs as another user there, who cannot enter it.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/tutti")
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "tutti"
+
+
+def default_workers() -> int:
+    """Return one worker for each processor this process may use, eight at most."""
+    return min(len(os.sched_getaffinity(0)), 8)
+
+
+def _whole_path(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """Every setting, by its variable without TUTTI_."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    home: Annotated[Path, AfterValidator(_whole_path)] = Field(default_factory=default_home)
+    database_url: SecretStr | None = None
+    objects: str | None = None
+    s3_endpoint: str | None = None
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    ray_address: str | None = None
+    workers: Annotated[int, Field(ge=1, le=10_000)] = Field(default_factory=default_workers)
+    threads: Annotated[int, Field(ge=1, le=1_024)] = 1
+    slots: Annotated[int, Field(ge=1, le=4_096)] | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    gpus_per_worker: Annotated[float, Field(ge=0, le=64)] | None = None
+    models: Annotated[Path, AfterValidator(_whole_path)] | None = None
+    generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
+    patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
+
+    @property
+    def objects_at(self) -> str:
+        """The object store: a folder below home unless TUTTI_OBJECTS names another, or a bucket."""
+        return self.objects or str(self.home / "objects")
+
+    @property
+    def model_folder(self) -> Path:
+        """Where registered model versions are kept, besides those that come with Tutti."""
+        return self.models or self.home / "models"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = _PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        problem = first["msg"].replace("Input should be", "must be")
+        raise SettingsError(f"{name}: {problem}, not {first['input']!r}") from None

@@ -1,0 +1,63 @@
+"""Settings come from the environment, and bad ones are named."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.errors import SettingsError
+from flows.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("TUTTI_"):
+            monkeypatch.delenv(name)
+
+
+def test_with_nothing_set_all_is_below_one_home(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    settings = load_settings()
+    assert settings.home == tmp_path / "tutti"
+    assert settings.objects_at == str(tmp_path / "tutti" / "objects")
+    assert settings.model_folder == tmp_path / "tutti" / "models"
+    assert settings.database_url is None
+    assert not settings.home.exists()
+
+
+def test_root_has_its_home_where_other_users_can_enter(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert load_settings().home == Path("/var/lib/tutti")
+
+
+def test_every_part_can_be_moved(monkeypatch):
+    monkeypatch.setenv("TUTTI_HOME", "relative/home")
+    monkeypatch.setenv("TUTTI_DATABASE_URL", "postgresql://u:opensesame@db/t")
+    monkeypatch.setenv("TUTTI_OBJECTS", "s3://bucket")
+    monkeypatch.setenv("TUTTI_WORKERS", "3")
+    settings = load_settings()
+    assert settings.home == Path.cwd() / "relative/home"
+    assert settings.objects_at == "s3://bucket"
+    assert settings.workers == 3
+    assert "opensesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TUTTI_WORKERS", "0"),
+        ("TUTTI_WORKERS", "many"),
+        ("TUTTI_DEVICE", "toaster"),
+        ("TUTTI_DTYPE", "float7"),
+        ("TUTTI_GPUS_PER_WORKER", "-1"),
+        ("TUTTI_GENERATOR", "no colon"),
+        ("TUTTI_LEASE_S", "nan"),
+    ],
+)
+def test_a_bad_setting_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
