@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from db.errors import InvalidValueError
 
-Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
 
 def json_text(value: Json, what: str) -> str:

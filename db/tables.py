@@ -1,0 +1,200 @@
+"""The tables. What a column means is said here; the migrations make them, and a test holds the two together.
+
+Recipe and asset ids are the 64 hex digits of a recipe's SHA-256; digests are "sha256:" + 64 hex digits. Both are
+compared byte by byte (collation "C"), so that a prefix is a range of the primary key on any server.
+
+The tables that a plan fills by the million (recipes, run_items, work) have no foreign keys among themselves: a
+plan writes all three from one set in one transaction, rows are never deleted, and the checks would double its
+time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    }
+)
+
+_ID: Final = String(64, collation="C")
+_DIGEST: Final = String(71, collation="C")
+_NAME: Final = String(200)
+_TIME: Final = DateTime(timezone=True)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    """Restrict a text column to these values: easier to extend than a native enum."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("name", _NAME, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("config", JSONB, nullable=False),
+    Column("card", JSONB, nullable=False),
+    Column("registered_at", _TIME, nullable=False, server_default=func.now()),
+)
+
+training_runs = Table(
+    "training_runs",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", _NAME, nullable=False),
+    Column("config", JSONB, nullable=False),
+    Column("started_at", _TIME, nullable=False, server_default=func.now()),
+    Column("finished_at", _TIME),
+    Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("model_digest", _DIGEST, ForeignKey("model_versions.digest")),
+)
+
+catalogues = Table(
+    "catalogues",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("created_at", _TIME, nullable=False, server_default=func.now()),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(12, collation="C"), primary_key=True),
+    Column("catalogue", _NAME, ForeignKey("catalogues.name"), nullable=False, index=True),
+    Column("order", JSONB, nullable=False),
+    Column("order_digest", _DIGEST, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    Column("created_at", _TIME, nullable=False, server_default=func.now()),
+    Column("finished_at", _TIME),
+    Column("wall_s", Double),  # summed over resumes
+    Column("planned", BigInteger, nullable=False),
+    Column("reused", BigInteger, nullable=False),
+    _one_of("state", "running", "done", "failed", "cancelled"),
+)
+
+recipes = Table(
+    "recipes",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", _NAME, nullable=False),
+    Column("model_digest", _DIGEST, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("body", JSONB, nullable=False),
+)
+
+run_items = Table(
+    "run_items",
+    metadata,
+    Column("run_id", String(12, collation="C"), primary_key=True),
+    Column("recipe_id", _ID, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    # Still to be made: true exactly while the recipe's work is queued or claimed. A worker finds its next rows
+    # through the index on open items, which shrinks as the run goes on.
+    Column("open", Boolean, nullable=False),
+    Index("run_items_open_idx", "run_id", "position", postgresql_where=text("open")),
+    Index("run_items_recipe_id_idx", "recipe_id"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("recipe_id", _ID, primary_key=True),
+    Column("state", String(16), nullable=False, server_default="queued"),
+    Column("attempt", SmallInteger, nullable=False, server_default="0"),  # raised by each claim
+    Column("owner", Text),
+    Column("lease_until", _TIME),
+    Column("error", Text),
+    Column("traceback", Text),
+    _one_of("state", "queued", "claimed", "done", "failed"),
+    CheckConstraint(
+        "(state = 'claimed') = (owner IS NOT NULL) AND (owner IS NULL) = (lease_until IS NULL)", name="lease"
+    ),
+    # Both are small: what is being made now, and what was set aside. The lease is in no index and the table's
+    # fillfactor is 70 (see the migration), so that a heartbeat's updates stay on their page (HOT).
+    Index("work_claimed_idx", "owner", postgresql_where=text("state = 'claimed'")),
+    Index("work_failed_idx", "recipe_id", postgresql_where=text("state = 'failed'")),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("id", _ID, ForeignKey("recipes.id"), primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("attributes", JSONB, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=func.now()),
+    Column("worker", Text, nullable=False),
+    Column("code_version", _NAME, nullable=False),
+    Column("numeric_profile", JSONB, nullable=False),
+    Column("words", TSVECTOR, nullable=False),  # of the prompt (weight A) and the texts in attributes (B)
+    Index("assets_digest_idx", "digest"),
+    Index("assets_created_at_idx", "created_at", "id"),
+    Index("assets_words_idx", "words", postgresql_using="gin"),
+)
+
+asset_files = Table(
+    "asset_files",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("role", _NAME, primary_key=True),
+    Column("name", _NAME, primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
+    Column("media_type", _NAME, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    CheckConstraint("bytes >= 0", name="bytes"),
+    Index("asset_files_digest_idx", "digest"),
+)
+
+stage_executions = Table(
+    "stage_executions",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("stage", _NAME, nullable=False),
+    Column("input_digest", _DIGEST, nullable=False),
+    Column("output_digest", _DIGEST, nullable=False),
+    Column("numeric_profile", JSONB, nullable=False),
+    Column("started_at", _TIME, nullable=False),
+    Column("wall_s", Double, nullable=False),
+    Column("detail", JSONB, nullable=False),
+)
+
+lineage_edges = Table(
+    "lineage_edges",
+    metadata,
+    Column("child", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("parent", _DIGEST, primary_key=True),
+    Column("role", _NAME, primary_key=True),
+    Index("lineage_edges_parent_idx", "parent"),
+)
