@@ -40,9 +40,7 @@ def choose(options: Sequence[T], weights: Sequence[float], draw: float) -> T:
         mark -= weight
         if mark < 0 and weight > 0:
             return option
-    return next(
-        option for option, weight in zip(reversed(options), reversed(weights), strict=True) if weight > 0
-    )
+    return next(option for option, weight in zip(reversed(options), reversed(weights), strict=True) if weight > 0)
 
 
 def sample_token(

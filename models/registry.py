@@ -1,0 +1,69 @@
+"""Which model versions there are, and how each becomes a generator.
+
+A folder of versions holds one folder a version. The versions that ship with the project come first; a home may
+hold more. Nothing heavy is imported before a generator is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.weights import ModelVersion, UnknownModelError, read_version
+
+if TYPE_CHECKING:
+    from models.generator import Generator
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def list_versions(folders: Iterable[Path]) -> list[ModelVersion]:
+    """Return every version in the shipped folder and in `folders`, by name.
+
+    Raises:
+        CorruptModelError: a folder that looks like a version cannot be read.
+    """
+    found = [
+        read_version(path.parent)
+        for folder in (SHIPPED, *folders)
+        if folder.is_dir()
+        for path in sorted(folder.glob("*/config.json"))
+    ]
+    return sorted(found, key=lambda version: version.name)
+
+
+def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
+    """Return the version that "name" or "name@sha256:..." (or a leading part of the digest) means.
+
+    Raises:
+        UnknownModelError: none, or more than one.
+        CorruptModelError: see `list_versions`.
+    """
+    name, _, digest = reference.partition("@")
+    versions = list_versions(folders)
+    matching = [v for v in versions if v.name == name and v.digest.startswith(digest)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        options = ", ".join(v.reference[: len(name) + 20] for v in matching)
+        raise UnknownModelError(f"model {reference!r} means more than one version: {options}")
+    known = ", ".join(sorted({v.name for v in versions})) or "none"
+    raise UnknownModelError(f"model {reference!r} is not registered; known: {known} (see `tutti models list`)")
+
+
+def load_generator(
+    version: ModelVersion, *, device: str = "cpu", dtype: str = "float32", slots: int = 8, threads: int = 1
+) -> Generator:
+    """Load a version onto a device as a generator with `slots` items at once.
+
+    Raises:
+        UnknownModelError: its architecture is not one of this code.
+        CorruptModelError: its files do not match its digest or configuration.
+    """
+    architecture = version.config.get("architecture")
+    if architecture == "score-transformer":
+        from models.score.generator import ScoreGenerator
+
+        return ScoreGenerator(version, device=device, dtype=dtype, slots=slots, threads=threads)
+    raise UnknownModelError(f"{version.name}: architecture {architecture!r} is not known to this version of Tutti")

@@ -1,0 +1,127 @@
+"""A model version on disk: model.safetensors, config.json and card.md, addressed by one digest.
+
+The digest covers weights and configuration, not the card: words may be mended, numbers may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
+
+
+class ModelError(Exception):
+    """Something is wrong with a model version; the message names the file."""
+
+
+class UnknownModelError(ModelError):
+    """No version of that name or digest is known."""
+
+
+class CorruptModelError(ModelError):
+    """A version's files are missing, unreadable or not those its digest names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version and where it lies. `config` tells kind and architecture; `card` is the front matter of card.md."""
+
+    name: str
+    kind: str
+    digest: str
+    path: Path
+    config: Mapping[str, Any]
+    card: Mapping[str, Any]
+
+    @property
+    def reference(self) -> str:
+        """The name that finds exactly this version: name@sha256:..."""
+        return f"{self.name}@{self.digest}"
+
+
+def read_version(folder: Path) -> ModelVersion:
+    """Read a version's configuration and card, and compute its digest.
+
+    Raises:
+        CorruptModelError: a file is missing or unreadable.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        card = _front_matter((folder / CARD).read_text(encoding="utf-8"))
+        return ModelVersion(config["name"], config["kind"], digest_of(folder), folder, config, card)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise CorruptModelError(f"{folder} is not a model version: {type(error).__name__}: {error}") from error
+
+
+def digest_of(folder: Path) -> str:
+    """Return "sha256:..." over the digests of weights and configuration."""
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in (CONFIG, WEIGHTS)]
+    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_version(
+    folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: str
+) -> ModelVersion:
+    """Write a version's three files and read it back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    return read_version(folder)
+
+
+def load_tensors(version: ModelVersion, device: str) -> dict[str, Tensor]:
+    """Load the weights onto a device.
+
+    Raises:
+        CorruptModelError: the files are no longer those of the digest, or cannot be read.
+    """
+    if (found := digest_of(version.path)) != version.digest:
+        raise CorruptModelError(f"{version.path} has digest {found}, expected {version.digest}")
+    try:
+        return load_file(version.path / WEIGHTS, device=device)
+    except (SafetensorError, OSError) as error:
+        raise CorruptModelError(f"{version.path / WEIGHTS}: {error}") from error
+
+
+def load_into(module: torch.nn.Module, version: ModelVersion, device: str, dtype: torch.dtype) -> None:
+    """Fill a module with a version's weights, in `dtype`, on `device`.
+
+    Raises:
+        CorruptModelError: tensors are missing, left over, or of another shape.
+    """
+    tensors = load_tensors(version, device)
+    try:
+        module.load_state_dict(tensors, strict=True, assign=False)
+    except RuntimeError as error:
+        raise CorruptModelError(f"{version.path / WEIGHTS} does not fit its config.json: {error}") from error
+    module.to(device=device, dtype=dtype)
+
+
+def _front_matter(text: str) -> dict[str, Any]:
+    if not text.startswith("---\n"):
+        raise ValueError(f"{CARD} begins with no front matter")
+    head, _, _ = text[4:].partition("\n---")
+    found = yaml.safe_load(head)
+    if not isinstance(found, dict):
+        raise TypeError(f"the front matter of {CARD} is not a mapping")
+    return found
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
