@@ -1,4 +1,4 @@
-"""Clefs: which one each bar of a staff is written in, so that few notes need ledger lines and clefs seldom change."""
+"""Clefs: which one each bar of a staff is written in: few ledger lines, few changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNUSUAL = 1.5  # a bar out of the staff's own clef
 
 
 def choose_clefs(instrument: Instrument, staff: int, bars: Sequence[Sequence[int]]) -> list[Clef]:
-    """Return the clef of each bar. `bars` hold the staff positions of their notes, in steps above C0 as written."""
+    """Return the clef of each bar. `bars` hold the written heights of their notes, in steps above C0."""
     if instrument.layout == "grand":
         own: Clef = "treble" if staff == 0 else "bass"
         allowed: tuple[Clef, ...] = (own, "bass" if staff == 0 else "treble")

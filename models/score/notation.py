@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from xml.etree import ElementTree
 
+from music21 import bar as barline
 from music21 import (
     beam,
     chord,
@@ -38,10 +40,21 @@ from models.score.spelling import Speller, Spelling, letter, signature, spelled
 from models.score.tempi import beat_unit, tempo_word
 from models.score.voices import split_voices
 
-_CLEFS = {"treble": clef.TrebleClef, "alto": clef.AltoClef, "tenor": clef.TenorClef, "bass": clef.BassClef}
+_CLEFS: dict[Clef, Callable[[], clef.Clef]] = {
+    "treble": clef.TrebleClef,
+    "alto": clef.AltoClef,
+    "tenor": clef.TenorClef,
+    "bass": clef.BassClef,
+}
+    "treble": clef.TrebleClef,
+    "alto": clef.AltoClef,
+    "tenor": clef.TenorClef,
+    "bass": clef.BassClef,
+}
 _FIFTHS = {0: 0, 2: 2, 7: 1, 9: 3}  # transposition in semitones within an octave -> on the line of fifths
 _MOST_SIGNS = 6  # a transposing part with more sharps or flats is written in the enharmonic key
 _LETTERS = "CDEFGAB"
+_UNTITLED = "Untitled"
 _ACCIDENTALS = {-2: "double-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
 _HEADER = b'<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" "http://www.musicxml.org/dtds/partwise.dtd">\n'  # noqa: E501
 
@@ -95,7 +108,7 @@ def write_musicxml(draft: Draft) -> bytes:
     """
     _check(draft)
     score = stream.Score()
-    score.metadata = metadata.Metadata(title=draft.controls.title or "Score draft")
+    score.metadata = metadata.Metadata(title=draft.controls.title or _UNTITLED)
     staves = [note_list for part in draft.parts for note_list in part.staves]
     speller = Speller(draft.controls.key, staves)
     names = part_names([part.instrument for part in draft.parts])
@@ -105,7 +118,9 @@ def write_musicxml(draft: Draft) -> bytes:
             score.insert(0, staff)
         if len(written) > 1:
             score.insert(0, layout.StaffGroup(written, name=name.full, abbreviation=name.short, symbol="brace"))
-    return _serialise(score, draft)
+    for group in _families(draft, score):
+        score.insert(0, group)
+    return _serialise(score, draft.controls)
 
 
 def _check(draft: Draft) -> None:
@@ -146,9 +161,23 @@ def _write_part(
             if bar == 0 or staff.clefs[bar] != staff.clefs[bar - 1]:
                 measure.insert(0, _CLEFS[staff.clefs[bar]]())
             _fill(measure, staff.bars[bar], controls.metre, controls.bar_ticks, signs)
+            if bar == controls.bars - 1:
+                measure.rightBarline = barline.Barline("final")
             out.insert(Fraction(bar * controls.bar_ticks, TICKS_PER_QUARTER), measure)
         streams.append(out)
     return streams
+
+
+def _families(draft: Draft, score: stream.Score) -> Iterator[layout.StaffGroup]:
+    """Yield a bracket for neighbours of one family, whose bar lines go through (save where words would stand)."""
+    by_part: dict[str, list[stream.Part]] = defaultdict(list)
+    for staff in score.parts:
+        by_part[str(staff.id).split("-", maxsplit=1)[0]].append(staff)
+    kinds = [(INSTRUMENTS[part.instrument], f"P{number}") for number, part in enumerate(draft.parts, start=1)]
+    for family, neighbours in groupby(kinds, key=lambda k: k[0].family):
+        staves = [staff for kind, part in neighbours if kind.layout != "grand" for staff in by_part[part]]
+        if len(staves) > 1:
+            yield layout.StaffGroup(staves, symbol="bracket", barTogether=family != "voice")
 
 
 def _transposition(kind: Instrument, sounding: Key) -> _Transposition:
@@ -180,7 +209,7 @@ def _metronome(controls: ScoreControls) -> tempo.MetronomeMark:
     beats = round(controls.tempo_bpm * TICKS_PER_QUARTER / unit.ticks, 1)
     number = int(beats) if beats == int(beats) else beats
     referent = duration.Duration(type=unit.name, dots=unit.dots)
-    return tempo.MetronomeMark(tempo_word(controls), number, referent=referent)
+    return tempo.MetronomeMark(number=number, referent=referent)
 
 
 def _lay_out(
@@ -193,9 +222,7 @@ def _lay_out(
 ) -> _Staff:
     """Share a staff's notes among voices and bars, spell them as written, choose its clefs."""
     places = speller.spell_staff(notes)
-    by_time = {
-        (n.onset, n.end, n.pitch): spelled(n.pitch + moved.semitones, places[n] + moved.fifths) for n in notes
-    }
+    by_time = {(n.onset, n.end, n.pitch): spelled(n.pitch + moved.semitones, places[n] + moved.fifths) for n in notes}
     bar = controls.bar_ticks
     bars: list[list[list[_Tied]]] = [[] for _ in range(controls.bars)]
     for voice in split_voices(notes):
@@ -226,9 +253,7 @@ def _fill(measure: stream.Measure, voices: list[list[_Tied]], metre: str, bar: i
     written = [_voice_items(items, metre, bar) for items in voices]
     shown = _accidentals(written, signs)
     for v, items in enumerate(written):
-        target = measure
-        if len(voices) > 1:
-            target = stream.Voice(id=str(v + 1))
+        target: stream.Voice | stream.Measure = stream.Voice(id=str(v + 1)) if len(voices) > 1 else measure
         for i, (value, tied) in enumerate(items):
             element = _rest(value, hidden=v > 0) if tied is None else _sound(value, tied, items, i, shown[v, i])
             target.insert(Fraction(value.start, TICKS_PER_QUARTER), element)
@@ -303,7 +328,7 @@ def _sound(
 
 
 def _pitch(s: Spelling, *, show: bool) -> pitch.Pitch:
-    out = pitch.Pitch(step=s.step, octave=s.octave)
+    out = pitch.Pitch(f"{s.step}{s.octave}")
     if s.alter or show:
         out.accidental = pitch.Accidental(_ACCIDENTALS[s.alter])
         out.accidental.displayStatus = show
@@ -320,13 +345,42 @@ def _duration(value: Written) -> duration.Duration:
     return out
 
 
-def _serialise(score: stream.Score, draft: Draft) -> bytes:
-    """Export with what changes from day to day taken out."""
+def _serialise(score: stream.Score, controls: ScoreControls) -> bytes:
+    """Export without what changes from day to day, the first bar's marks where players look for them."""
     exporter = ScoreExporter(score)
     exporter.makeNotation = False  # every bar is complete: nothing is left to guess, and nothing is copied
     root = exporter.parse()
-    for encoding in root.iter("encoding"):
-        for dated in encoding.findall("encoding-date"):
-            encoding.remove(dated)
+    for parent in [*root.iter("identification"), *root.iter("encoding")]:
+        for child in [*parent.findall("creator"), *parent.findall("encoding-date")]:
+            parent.remove(child)
+    _place_marks(root, controls)
+    _add_headings(root, controls)
     ElementTree.indent(root)
-    return _HEADER + ElementTree.tostring(root, encoding="utf-8") + b"\n"
+    return _HEADER + bytes(ElementTree.tostring(root, encoding="utf-8")) + b"\n"
+
+
+def _place_marks(root: ElementTree.Element, controls: ScoreControls) -> None:
+    """Put dynamics below the staff, and the tempo's word and figure above it as one mark."""
+    for direction in root.iter("direction"):
+        if (marks := direction.find("direction-type/dynamics")) is not None:
+            marks.attrib.clear()
+            direction.set("placement", "below")
+        elif direction.find("direction-type/metronome") is not None:
+            direction.set("placement", "above")
+            kind = ElementTree.Element("direction-type")
+            ElementTree.SubElement(kind, "words", {"font-weight": "bold"}).text = f"{tempo_word(controls)} "
+            direction.insert(0, kind)
+
+
+def _add_headings(root: ElementTree.Element, controls: ScoreControls) -> None:
+    """Put title and subtitle on the first page; music21 would write them as text boxes of no kind."""
+    place = [child.tag for child in root].index("part-list")
+    in_key = controls.key.name.replace("b ", "♭ ").replace("# ", "♯ ")
+    headings = (("title", controls.title or _UNTITLED, "22"), ("subtitle", f"Score draft in {in_key}", "12"))
+    for number, (kind, words, size) in enumerate(headings):
+        credit = ElementTree.Element("credit", {"page": "1"})
+        ElementTree.SubElement(credit, "credit-type").text = kind
+        where = {"default-x": "600", "default-y": str(1600 - 60 * number), "font-size": size}
+        style = where | {"justify": "center", "halign": "center", "valign": "top"}
+        ElementTree.SubElement(credit, "credit-words", style).text = words
+        root.insert(place + number, credit)

@@ -1,7 +1,7 @@
 """How a stretch of time is written: notes and rests of a bar as values that a player can read.
 
-Times are ticks, twelve to a quarter note, counted from the bar's start. Every whole number of ticks can be written:
-multiples of three as plain values, the others in triplets of a half, a quarter or an eighth note.
+Times are ticks, twelve to a quarter note, counted from the bar's start. Every whole number of ticks can be
+written: multiples of three as plain values, the others in triplets of a half, a quarter or an eighth note.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _PLAIN: dict[int, tuple[ValueName, int]] = {  # ticks -> name and dots
     24: ("half", 0), 36: ("half", 1), 48: ("whole", 0), 72: ("whole", 1),
 }  # fmt: skip
 _IN_TRIPLET: dict[int, tuple[ValueName, int]] = {  # the same where three stand for two
-    1: ("32nd", 0), 2: ("16th", 0), 3: ("16th", 1), 4: ("eighth", 0), 6: ("eighth", 1), 8: ("quarter", 0), 16: ("half", 0),
+    1: ("32nd", 0), 2: ("16th", 0), 3: ("16th", 1), 4: ("eighth", 0), 6: ("eighth", 1),
+    8: ("quarter", 0), 16: ("half", 0),
 }  # fmt: skip
 _BEAMS: dict[ValueName, int] = {"eighth": 1, "16th": 2, "32nd": 3}
 _STRENGTHS: dict[str, tuple[tuple[int, int], ...]] = {  # metre -> (every n ticks, weakness); the first that fits

@@ -38,9 +38,7 @@ def make_tonal_draft(
     return Draft(controls, tuple(parts))
 
 
-def _line(
-    controls: ScoreControls, centre: int, step: int, low: int, high: int, *, chords: bool
-) -> tuple[Note, ...]:
+def _line(controls: ScoreControls, centre: int, step: int, low: int, high: int, *, chords: bool) -> tuple[Note, ...]:
     scale = _SCALES[controls.key.mode]
     if controls.metre in _COMPOUND:
         step = 6 if step == 6 else 18

@@ -68,7 +68,8 @@ def drafts(draw: st.DrawFn) -> Draft:
     controls = ScoreControls(
         instruments=tuple(names),
         key=Key(draw(st.integers(0, 11)), draw(st.sampled_from(("major", "minor")))),
-        metre=draw(st.sampled_from(sorted(METRES))), tempo_bpm=draw(st.integers(30, 240)), bars=draw(st.integers(1, 3)),
+        metre=draw(st.sampled_from(sorted(METRES))),
+        tempo_bpm=draw(st.integers(30, 240)), bars=draw(st.integers(1, 3)),
         texture="flowing", density="dense", dynamics="p", title="Random",
     )  # fmt: skip
     parts = tuple(Part(name, tuple(draw(_staff(controls, name)) for _ in range(_staves(name)))) for name in names)
