@@ -104,9 +104,9 @@ class WrittenTrack(_Written):
     count: Count = 1
     seed: Seed | None = None
     duration_s: Duration | None = None
-    matrix: (
-        dict[str, Annotated[list[Annotated[str, BeforeValidator(_matrix_value)]], Field(min_length=1)]] | None
-    ) = None
+    matrix: dict[str, Annotated[list[Annotated[str, BeforeValidator(_matrix_value)]], Field(min_length=1)]] | None = (
+        None
+    )
     key: Annotated[str, AfterValidator(lambda text: parse_key(text).name)] | None = None
     metre: Annotated[str, AfterValidator(_metre)] | None = None
     tempo_bpm: Annotated[int, AfterValidator(_tempo)] | None = None

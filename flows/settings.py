@@ -52,12 +52,12 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     workers: Annotated[int, Field(ge=1, le=10_000)] = Field(default_factory=default_workers)
     threads: Annotated[int, Field(ge=1, le=1_024)] = 1
-    slots: Annotated[int, Field(ge=1, le=4_096)] | None = None
+    slots: Annotated[int, Field(ge=1, le=4_096)] = 8
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     gpus_per_worker: Annotated[float, Field(ge=0, le=64)] | None = None
     models: Annotated[Path, AfterValidator(_whole_path)] | None = None
-    generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "models.registry:load_generator"
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
     patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
 

@@ -1,5 +1,7 @@
 """Orders that cannot be used: one clear line each, naming file, line and key."""
 
+# ruff: noqa: E501  (a table reads best with a case a line)
+
 import pytest
 
 from flows.errors import OrderError

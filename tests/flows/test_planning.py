@@ -78,7 +78,8 @@ def test_csv_jsonl_and_yaml_that_say_the_same_give_the_same_recipes(tmp_path):
     yaml = plan(
         order(
             tmp_path,
-            "catalogue: a\nseed: 3\ntracks:\n- {prompt: 'a, b', instruments: [violin, piano], tempo_bpm: 80}\n- prompt: é",
+            "catalogue: a\nseed: 3\ntracks:\n- {prompt: 'a, b', instruments: [violin, piano], tempo_bpm: 80}\n"
+            "- prompt: é",
         )
     )
     csv = plan(order(tmp_path, 'prompt,instruments,tempo_bpm\n"a, b",violin; piano,80\né,,\n', "o.csv"), seed=3)

@@ -1,0 +1,71 @@
+"""Ray: a small local one for the length of a command, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+
+from actors.errors import ClusterError
+
+_OBJECT_STORE_BYTES: Final = 80 * 1024**2  # little more than Ray's least: no data goes through it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSpec:
+    """`address` of a running cluster (host:port, ray://…, auto), or None for a local Ray with `cpus`."""
+
+    address: str | None
+    cpus: int
+
+
+@contextmanager
+def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
+    """Connect to Ray, or start it, for the length of the block.
+
+    A local Ray listens on the loopback interface only and asks every connection for a token made for this
+    command. Its processes end with ours, whatever ends ours: the kernel sees to that.
+
+    Raises:
+        ClusterError: the cluster cannot be reached, or Ray cannot be started.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # workers without a GPU may still see one
+    if spec.address is None:
+        os.environ.pop("RAY_ADDRESS", None)
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        context: Any = ray.init(**_arguments(spec))
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        line = " ".join(str(error).split())
+        where = "Ray cannot be started" if spec.address is None else f"no Ray at {spec.address}"
+        raise ClusterError(f"{where}: {line}") from error
+    try:
+        yield
+    finally:
+        session = context.address_info.get("session_dir") if spec.address is None else None
+        ray.shutdown()
+        if session:
+            shutil.rmtree(Path(session), ignore_errors=True)
+
+
+def _arguments(spec: ClusterSpec) -> dict[str, Any]:
+    shared: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "tutti"}
+    if spec.address is not None:
+        return shared | {"address": spec.address}
+    return shared | {
+        "num_cpus": spec.cpus,
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "_node_ip_address": "127.0.0.1",
+    }

@@ -1,0 +1,53 @@
+"""The heartbeat of a worker: renews the leases of what it holds, and learns that its run was stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from db.database import Database
+from db.errors import DatabaseError
+from db.runs import get_run
+from db.work import heartbeat
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """A thread that beats three times a lease, from entering to leaving its block.
+
+    A beat that fails is not repeated at once: the next comes before the lease is over, and a worker whose leases
+    do run out only loses the work at hand, because every commit is fenced.
+    """
+
+    def __init__(
+        self, database: Database, run_id: str, owner: str, lease_s: float, on_stopped: Callable[[], None]
+    ) -> None:
+        self._database, self._run_id, self._owner, self._lease_s = database, run_id, owner, lease_s
+        self._on_stopped = on_stopped
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._lease_s / 3):
+            try:
+                with self._database.unit_of_work() as session:
+                    heartbeat(session, self._owner, self._lease_s)
+                    running = get_run(session, self._run_id).state == "running"
+            except DatabaseError as error:
+                _log.warning("heartbeat of %s missed: %s", self._owner, error)
+                continue
+            if not running:
+                self._on_stopped()

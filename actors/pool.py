@@ -1,0 +1,164 @@
+"""A pool of pull workers on Ray: the one place where a worker becomes a Ray actor.
+
+Ray places the workers, gives each its share of a GPU and starts it anew when its process dies. What is made and
+what is left is known to the database only, so the pool holds nothing that could be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.actor import WorkerActor, WorkerLife, WorkerSpec
+from actors.errors import ClusterError, WorkersFailedError
+from actors.worker import WorkerReport
+
+_DEATHS_WITHOUT_PROGRESS: Final = 6  # for each worker; three come of one item that kills its worker
+_STOP_GRACE_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """How many workers, and what each of them takes of its machine."""
+
+    workers: int
+    threads: int
+    gpus_per_worker: float
+    start_within_s: float = 180.0
+
+
+@dataclass(slots=True)
+class _Member:
+    actor: Any
+    run: Any
+    life_asked: Any
+    life: WorkerLife | None = None
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class _Tally:
+    reports: list[WorkerReport] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+    deaths: int = 0
+
+
+class WorkerPool:
+    """Workers from entering to leaving the block; poll it with `wait`."""
+
+    def __init__(self, spec: PoolSpec, worker: WorkerSpec) -> None:
+        self._spec, self._worker = spec, worker
+        self._members: list[_Member] = []
+        self._tally = _Tally()
+        self._dead_owners: list[str] = []
+        self._last_progress = -1
+
+    def __enter__(self) -> WorkerPool:
+        threads = str(self._spec.threads)
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        remote: Any = ray.remote(
+            num_cpus=self._spec.threads,
+            num_gpus=self._spec.gpus_per_worker,
+            max_restarts=-1,
+            max_task_retries=-1,
+            max_concurrency=4,
+            scheduling_strategy="SPREAD",
+            runtime_env={"env_vars": dict.fromkeys(names, threads)},
+        )(WorkerActor)
+        for _ in range(self._spec.workers):
+            actor = remote.remote(self._worker)
+            self._members.append(_Member(actor, actor.run.remote(), actor.life.remote()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        running = [member for member in self._members if not member.ended]
+        for member in running:
+            member.actor.stop.remote()
+        if running:
+            ray.wait([m.run for m in running], num_returns=len(running), timeout=_STOP_GRACE_S)
+        for member in self._members:
+            ray.kill(member.actor, no_restart=True)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait a while for workers to end; return whether all have."""
+        running = [member for member in self._members if not member.ended]
+        ready, _ = ray.wait([m.run for m in running], num_returns=len(running), timeout=timeout_s)
+        for member in running:
+            self._look_at_life(member)
+            if member.run in ready:
+                self._collect(member)
+        return all(member.ended for member in self._members)
+
+    def see_to_progress(self, made_or_failed: int) -> None:
+        """Take note of how far the run is.
+
+        Raises:
+            WorkersFailedError: the workers die again and again, and nothing comes of it.
+        """
+        if made_or_failed != self._last_progress:
+            self._last_progress, self._tally.deaths = made_or_failed, 0
+        elif self._tally.deaths >= _DEATHS_WITHOUT_PROGRESS * self._spec.workers:
+            raise WorkersFailedError(
+                f"workers died {self._tally.deaths} times without finishing anything; is there enough memory?"
+            )
+
+    def see_to_start(self, waited_s: float) -> None:
+        """See that a worker has started.
+
+        Raises:
+            ClusterError: none has, in the time that it may take.
+        """
+        if waited_s > self._spec.start_within_s and all(m.life is None and not m.ended for m in self._members):
+            raise ClusterError(
+                f"no worker started within {self._spec.start_within_s:.0f} s: the cluster has no room for one with "
+                f"{self._spec.threads} processors and {self._spec.gpus_per_worker:g} GPUs"
+            )
+
+    def take_dead_owners(self) -> list[str]:
+        """Return the owners whose process died since the last call: what they held can be queued again."""
+        dead, self._dead_owners = self._dead_owners, []
+        return dead
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the workers that have answered so far."""
+        return [member.life.pid for member in self._members if member.life is not None]
+
+    @property
+    def reports(self) -> Sequence[WorkerReport]:
+        """What the workers that ended well have made."""
+        return self._tally.reports
+
+    @property
+    def errors(self) -> Sequence[BaseException]:
+        """Why workers ended that could not go on."""
+        return self._tally.errors
+
+    def _look_at_life(self, member: _Member) -> None:
+        if not ray.wait([member.life_asked], timeout=0)[0]:
+            return  # starting, or starting anew: it will answer when it can
+        try:
+            life: WorkerLife = ray.get(member.life_asked)
+        except RayActorError:
+            return  # gone for good; its run says why
+        if member.life is not None and member.life != life:
+            self._dead_owners.append(member.life.owner)
+            self._tally.deaths += 1
+        member.life = life
+        member.life_asked = member.actor.life.remote()
+
+    def _collect(self, member: _Member) -> None:
+        member.ended = True
+        try:
+            self._tally.reports.append(ray.get(member.run))
+        except RayTaskError as error:
+            self._tally.errors.append(error.cause if isinstance(error.cause, BaseException) else error)
+        except RayActorError as error:
+            self._tally.errors.append(error)

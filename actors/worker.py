@@ -1,0 +1,244 @@
+"""The pull worker: takes recipes from the database, makes them, commits them. A plain class, bare of Ray.
+
+It claims as many recipes as its generator has free slots, renews its leases from a thread, and hands finished
+drafts to a finishing line that runs beside the generator. An item that fails is set aside with its traceback and
+the others go on. Items that were being made when a worker died are made alone, so that one that kills its worker
+is found out after three attempts and takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from actors.code_version import code_version
+from actors.errors import BrokenGeneratorError
+from actors.finishing import FinishingLine, Stores
+from actors.heartbeat import Heartbeat
+from actors.identity import recipe_id
+from actors.patience import Patience
+from db.assets import Maker
+from db.database import Database
+from db.errors import DatabaseError
+from db.objects import ObjectStore
+from db.runs import get_run
+from db.work import Claim, claim, give_back, progress, release_expired, release_owner
+from models.generator import GenerationError, Generator
+
+_log = logging.getLogger(__name__)
+_AHEAD = 3  # items held at most, as a multiple of the slots: those in the generator and those being finished
+_MAX_BREAKDOWNS = 10  # in a row, with nothing finished in between
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What a worker works on, and how patiently."""
+
+    run_id: str
+    lease_s: float = 15.0
+    patience_s: float = 120.0
+    poll_s: float = 0.5
+
+
+def new_owner() -> str:
+    """Return a name to claim as, which no other life of any worker has: host/pid/random."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What one life of a worker came to."""
+
+    owner: str
+    made: int
+    failed: int
+
+
+class PullWorker:
+    """Works off one run with one generator, until nothing of it is left or it is told to stop.
+
+    Args:
+        options: the run, and how patiently.
+        database: a connected database; the worker does not close it.
+        objects: where the files go.
+        factory: makes the generator; called again only if the generator breaks down.
+        owner: as whom it claims; unique to this life of this worker.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        database: Database,
+        objects: ObjectStore,
+        factory: Callable[[], Generator],
+        owner: str,
+    ) -> None:
+        self._options, self._database, self._objects, self._factory = options, database, objects, factory
+        self.owner = owner
+        self._stop = threading.Event()
+        self._patience = Patience(options.patience_s, given_up=self._stop.is_set)
+        self._changed = threading.Condition()
+        self._admitted: dict[str, Claim] = {}
+        self._held: set[str] = set()  # guarded by _changed: whatever is claimed and not yet committed
+        self._alone = False
+        self._breakdowns = 0
+        self._ask_again_at = 0.0
+
+    def stop(self) -> None:
+        """Ask the worker to stop: what is drafted is finished and committed, the rest is given back."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def run(self) -> WorkerReport:
+        """Work until the run is over.
+
+        Raises:
+            BrokenGeneratorError: the generator fails whatever it is given.
+            StorageError: the database or the object store was away for longer than the patience.
+        """
+        generator = self._factory()
+        maker = Maker(self.owner, code_version(), generator.profile.as_dict())
+        stores = Stores(self._database, self._objects, self._patience)
+        line = FinishingLine(stores, maker, self._let_go)
+        options = self._options
+        with Heartbeat(self._database, options.run_id, self.owner, options.lease_s, self.stop):
+            try:
+                self._work(generator, line)
+            finally:
+                line.close()
+                self._give_back()
+        if line.broken is not None:
+            raise line.broken
+        return WorkerReport(self.owner, line.made, line.failed)
+
+    def _work(self, generator: Generator, line: FinishingLine) -> None:
+        while not self._stop.is_set() and line.broken is None:
+            claimed = self._claim(generator)
+            for each in claimed:
+                self._admit(generator, line, each)
+            if self._admitted:
+                generator = self._advance(generator, line)
+            elif self._held:
+                self._wait_for_commits()
+            elif not claimed and self._over():
+                return
+
+    def _claim(self, generator: Generator) -> list[Claim]:
+        if self._alone and self._held:
+            return []
+        self._alone = False
+        room = min(generator.slots - len(self._admitted), _AHEAD * generator.slots - len(self._held))
+        if room <= 0 or (self._held and time.monotonic() < self._ask_again_at):
+            return []
+        claims = self._patience.call(lambda: self._ask(room, solo=False))
+        if not claims and not self._held:
+            claims = self._patience.call(lambda: self._ask(1, solo=True))
+            self._alone = any(each.solo for each in claims)
+        if len(claims) < room:  # the queue has run dry: do not ask at every step
+            self._ask_again_at = time.monotonic() + self._options.poll_s
+        with self._changed:
+            self._held.update(each.recipe_id for each in claims)
+        return claims
+
+    def _ask(self, limit: int, *, solo: bool) -> list[Claim]:
+        options = self._options
+        with self._database.unit_of_work() as session:
+            return claim(session, options.run_id, self.owner, limit, options.lease_s, solo=solo)
+
+    def _admit(self, generator: Generator, line: FinishingLine, each: Claim) -> None:
+        try:
+            _check_content(each)
+            generator.admit(each.recipe_id, each.body)
+        except Exception as error:
+            line.fail(each, error)
+        else:
+            self._admitted[each.recipe_id] = each
+
+    def _advance(self, generator: Generator, line: FinishingLine) -> Generator:
+        """Advance the generator and pass on what finished; return it, or a new one if it broke down."""
+        try:
+            outcomes = generator.advance()
+        except Exception as error:
+            return self._replace(line, error)
+        for outcome in outcomes:
+            each = self._admitted.pop(outcome.key, None)
+            if each is None:
+                raise BrokenGeneratorError(f"the generator finished {outcome.key!r}, which it was not given")
+            if isinstance(outcome.result, GenerationError):
+                line.fail(each, outcome.result)
+            else:
+                line.draft(generator, each, outcome.result)
+            self._breakdowns = 0
+        return generator
+
+    def _replace(self, line: FinishingLine, error: Exception) -> Generator:
+        """Get over a generator that broke down: the one item it held is at fault, or each must be tried alone."""
+        _log.warning("generator of %s broke down", self.owner, exc_info=error)
+        self._breakdowns += 1
+        if self._breakdowns >= _MAX_BREAKDOWNS:
+            raise BrokenGeneratorError(f"the generator broke down {self._breakdowns} times in a row") from error
+        suspects, self._admitted = self._admitted, {}
+        if len(suspects) == 1:
+            line.fail(next(iter(suspects.values())), error)
+        else:
+            self._wait_until_held(set(suspects), line)
+            self._patience.call(self._release)
+            self._let_go(suspects)
+        return self._factory()
+
+    def _release(self) -> None:
+        with self._database.unit_of_work() as session:
+            release_owner(session, self.owner)
+
+    def _over(self) -> bool:
+        """Say whether the run is over; wait a little if others still work on it."""
+
+        def look() -> bool:
+            with self._database.unit_of_work() as session:
+                release_expired(session)
+                if get_run(session, self._options.run_id).state != "running":
+                    return True
+                return progress(session, self._options.run_id).open == 0
+
+        if self._patience.call(look):
+            return True
+        self._stop.wait(self._options.poll_s)
+        return False
+
+    def _let_go(self, ids: Iterable[str]) -> None:
+        with self._changed:
+            self._held.difference_update(ids)
+            self._changed.notify_all()
+
+    def _wait_for_commits(self) -> None:
+        with self._changed:
+            before = len(self._held)
+            self._changed.wait_for(
+                lambda: len(self._held) < before or self._stop.is_set(), timeout=self._options.poll_s
+            )
+
+    def _wait_until_held(self, only: set[str], line: FinishingLine) -> None:
+        while line.broken is None:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._held <= only, timeout=self._options.poll_s):
+                    return
+
+    def _give_back(self) -> None:
+        """Queue again what is still held; if the database is away, the leases will run out instead."""
+        try:
+            with self._database.unit_of_work() as session:
+                give_back(session, self.owner)
+        except DatabaseError as error:
+            _log.warning("%s could not give back its work: %s", self.owner, error)
+
+
+def _check_content(each: Claim) -> None:
+    if (found := recipe_id(each.body)) != each.recipe_id:
+        raise GenerationError(f"the recipe kept as {each.recipe_id} has the content of {found}")
