@@ -46,11 +46,6 @@ _CLEFS: dict[Clef, Callable[[], clef.Clef]] = {
     "tenor": clef.TenorClef,
     "bass": clef.BassClef,
 }
-    "treble": clef.TrebleClef,
-    "alto": clef.AltoClef,
-    "tenor": clef.TenorClef,
-    "bass": clef.BassClef,
-}
 _FIFTHS = {0: 0, 2: 2, 7: 1, 9: 3}  # transposition in semitones within an octave -> on the line of fifths
 _MOST_SIGNS = 6  # a transposing part with more sharps or flats is written in the enharmonic key
 _LETTERS = "CDEFGAB"
