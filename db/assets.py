@@ -1,134 +1,48 @@
-"""Assets: finished pieces, their files, stages and lineage."""
+"""Assets: finished pieces, their files, stages and lineage. They are recorded by `record_assets`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from typing import Final
 
+from sqlalchemy import ColumnElement, Row, Select, func, select
+
+from db.asset_types import (
+    Asset,
+    AssetFile,
+    AssetFilter,
+    Lineage,
+    LineageEdge,
+    Maker,
+    NewAsset,
+    Parent,
+    StageExecution,
+)
 from db.database import Session
-from db.json_values import Json
+from db.errors import UnknownAssetError
+from db.recording import record_assets
+from db.tables import asset_files, assets, lineage_edges, model_versions, recipes, run_items, runs, stage_executions
 
+__all__ = [
+    "Asset",
+    "AssetFile",
+    "AssetFilter",
+    "Lineage",
+    "LineageEdge",
+    "Maker",
+    "NewAsset",
+    "Parent",
+    "StageExecution",
+    "assets_from",
+    "get_asset",
+    "lineage",
+    "list_assets",
+    "record_assets",
+    "search_assets",
+    "stream_files",
+]
 
-@dataclass(frozen=True, slots=True)
-class AssetFile:
-    """One file of an asset; its bytes are in the object store under `digest`."""
-
-    role: str
-    name: str
-    digest: str
-    media_type: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageExecution:
-    """One stage's run for one asset; digests are "sha256:...", `started_at` is aware."""
-
-    stage: str
-    input_digest: str
-    output_digest: str
-    started_at: datetime
-    wall_s: float
-    detail: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """Something an asset was made from, besides its model: vocals, a melody, a picture's cue sheet."""
-
-    digest: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """What made a batch of assets: the worker (as it claimed), its code and its numeric profile."""
-
-    owner: str
-    code_version: str
-    numeric_profile: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True)
-class NewAsset:
-    """A finished piece whose objects are stored; `attempt` is that of its claim."""
-
-    recipe_id: str
-    attempt: int
-    digest: str
-    duration_s: float
-    attributes: Mapping[str, Json]
-    files: tuple[AssetFile, ...]
-    stages: tuple[StageExecution, ...]
-    parents: tuple[Parent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """An asset as recorded. `prompt`, `seed`, `model_*` are its recipe's; files in order of role, name."""
-
-    id: str
-    digest: str
-    kind: str
-    prompt: str
-    seed: int
-    duration_s: float
-    model_name: str
-    model_digest: str
-    attributes: Mapping[str, Json]
-    created_at: datetime
-    files: tuple[AssetFile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LineageEdge:
-    """`child` (an asset id) was made from `parent` (a digest) in this role."""
-
-    child: str
-    parent: str
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """All that is known of how an asset came to be."""
-
-    asset: Asset
-    recipe: Mapping[str, Json]
-    worker: str
-    code_version: str
-    numeric_profile: Mapping[str, Json]
-    stages: tuple[StageExecution, ...]
-    edges: tuple[LineageEdge, ...]
-    runs: tuple[str, ...]
-    catalogues: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AssetFilter:
-    """Which assets to list; what is None does not restrict. Order: newest first, or by plan with `run_id`."""
-
-    catalogue: str | None = None
-    run_id: str | None = None
-    kind: str | None = None
-    model_digest: str | None = None
-    limit: int | None = 100
-
-
-def record_assets(session: Session, maker: Maker, assets: Sequence[NewAsset]) -> frozenset[str]:
-    """Complete the work rows and insert assets, files, stages and lineage edges, in bulk.
-
-    An asset whose claim is no longer the maker's in that attempt is left out; so recording twice records once.
-    Never commits: the caller's unit of work decides. Store the objects first.
-
-    Returns:
-        The ids recorded now.
-
-    Raises:
-        InvalidValueError: attributes, details or the profile hold what JSON cannot (NaN, numpy scalars ...).
-    """
-    raise NotImplementedError
+_SHORTEST_PREFIX: Final = 6
 
 
 def get_asset(session: Session, id_or_prefix: str) -> Asset:
@@ -137,12 +51,30 @@ def get_asset(session: Session, id_or_prefix: str) -> Asset:
     Raises:
         UnknownAssetError: there is none, or more than one.
     """
-    raise NotImplementedError
+    found = _assets(session, _matching(id_or_prefix).limit(2))
+    if len(found) != 1:
+        raise UnknownAssetError(f"{'several assets begin with' if found else 'there is no asset'} {id_or_prefix!r}")
+    return found[0]
 
 
 def list_assets(session: Session, where: AssetFilter) -> list[Asset]:
     """Return assets with their files."""
-    raise NotImplementedError
+    query = _ASSETS.limit(where.limit)
+    if where.kind is not None:
+        query = query.where(assets.c.kind == where.kind)
+    if where.model_digest is not None:
+        query = query.where(recipes.c.model_digest == where.model_digest)
+    if where.catalogue is not None:
+        in_catalogue = (
+            select(run_items.c.recipe_id)
+            .join(runs, runs.c.id == run_items.c.run_id)
+            .where(runs.c.catalogue == where.catalogue)
+        )
+        query = query.where(assets.c.id.in_(in_catalogue))
+    if where.run_id is not None:
+        query = query.join(run_items, run_items.c.recipe_id == assets.c.id).where(run_items.c.run_id == where.run_id)
+        return _assets(session, query.order_by(run_items.c.position))
+    return _assets(session, query.order_by(*_NEWEST))
 
 
 def search_assets(session: Session, text: str, limit: int = 20) -> list[Asset]:
@@ -150,7 +82,13 @@ def search_assets(session: Session, text: str, limit: int = 20) -> list[Asset]:
 
     `text` is as in a web search: words, "a phrase", or, -without.
     """
-    raise NotImplementedError
+    wanted = func.websearch_to_tsquery("english", text)
+    found = (
+        _ASSETS.where(assets.c.words.op("@@")(wanted))
+        .order_by(func.ts_rank(assets.c.words, wanted).desc(), *_NEWEST)
+        .limit(limit)
+    )
+    return _assets(session, found)
 
 
 def lineage(session: Session, id_or_prefix: str) -> Lineage:
@@ -159,14 +97,100 @@ def lineage(session: Session, id_or_prefix: str) -> Lineage:
     Raises:
         UnknownAssetError: there is none, or more than one.
     """
-    raise NotImplementedError
+    asset = get_asset(session, id_or_prefix)
+    made = session.execute(
+        select(assets.c.worker, assets.c.code_version, assets.c.numeric_profile, recipes.c.body)
+        .join(recipes, recipes.c.id == assets.c.id)
+        .where(assets.c.id == asset.id)
+    ).one()
+    stages = session.execute(
+        select(stage_executions).where(stage_executions.c.asset_id == asset.id).order_by(stage_executions.c.ordinal)
+    )
+    edges = session.execute(
+        select(lineage_edges)
+        .where(lineage_edges.c.child == asset.id)
+        .order_by(lineage_edges.c.role, lineage_edges.c.parent)
+    )
+    wanted_by = session.execute(
+        select(runs.c.id, runs.c.catalogue)
+        .join(run_items, run_items.c.run_id == runs.c.id)
+        .where(run_items.c.recipe_id == asset.id)
+        .order_by(runs.c.created_at, runs.c.id)
+    ).all()
+    return Lineage(
+        asset=asset,
+        recipe=made.body,
+        worker=made.worker,
+        code_version=made.code_version,
+        numeric_profile=made.numeric_profile,
+        stages=tuple(
+            StageExecution(row.stage, row.input_digest, row.output_digest, row.started_at, row.wall_s, row.detail)
+            for row in stages
+        ),
+        edges=tuple(LineageEdge(row.child, row.parent, row.role) for row in edges),
+        runs=tuple(row.id for row in wanted_by),
+        catalogues=tuple(sorted({row.catalogue for row in wanted_by})),
+    )
 
 
 def assets_from(session: Session, parent_digest: str, limit: int = 1000) -> list[Asset]:
     """Return the assets made with this model or input, newest first."""
-    raise NotImplementedError
+    children = select(lineage_edges.c.child).where(lineage_edges.c.parent == parent_digest)
+    return _assets(session, _ASSETS.where(assets.c.id.in_(children)).order_by(*_NEWEST).limit(limit))
 
 
 def stream_files(session: Session, run_id: str) -> Iterator[tuple[str, AssetFile]]:
     """Yield (asset id, file) for every file of a run's assets, in flat memory."""
-    raise NotImplementedError
+    files = session.execute(
+        select(asset_files)
+        .join(run_items, run_items.c.recipe_id == asset_files.c.asset_id)
+        .where(run_items.c.run_id == run_id),
+        execution_options={"yield_per": 1000},
+    )
+    for row in files:
+        yield row.asset_id, _file(row)
+
+
+# Every field of Asset but its files, under the fields' names.
+_ASSETS: Final = (
+    select(
+        assets.c.id,
+        assets.c.digest,
+        assets.c.kind,
+        recipes.c.prompt,
+        recipes.c.seed,
+        assets.c.duration_s,
+        model_versions.c.name.label("model_name"),
+        recipes.c.model_digest,
+        assets.c.attributes,
+        assets.c.created_at,
+    )
+    .join(recipes, recipes.c.id == assets.c.id)
+    .join(model_versions, model_versions.c.digest == recipes.c.model_digest)
+)
+_NEWEST: Final = (assets.c.created_at.desc(), assets.c.id)
+
+
+def _matching(id_or_prefix: str) -> Select[tuple[object, ...]]:
+    """Select what has this id or begins so: a range of the primary key, as ids are hex digits."""
+    wanted: ColumnElement[bool] = assets.c.id == id_or_prefix
+    if len(id_or_prefix) >= _SHORTEST_PREFIX:
+        wanted = assets.c.id.between(id_or_prefix, id_or_prefix + "g")
+    return _ASSETS.where(wanted).order_by(assets.c.id)
+
+
+def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
+    rows = session.execute(query).all()
+    files: dict[str, list[AssetFile]] = {row.id: [] for row in rows}
+    every = (
+        select(asset_files)
+        .where(asset_files.c.asset_id.in_(list(files)))
+        .order_by(asset_files.c.role, asset_files.c.name)
+    )
+    for row in session.execute(every):
+        files[row.asset_id].append(_file(row))
+    return [Asset(**row._mapping, files=tuple(files[row.id])) for row in rows]
+
+
+def _file(row: Row[tuple[object, ...]]) -> AssetFile:
+    return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
 from db.database import Session
-from db.json_values import Json
+from db.errors import UnknownModelVersionError, UnknownTrainingRunError
+from db.json_values import Json, json_text
+from db.tables import model_versions, training_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,14 @@ def register_version(session: Session, new: NewModelVersion) -> RegisteredModel:
     Raises:
         InvalidValueError: config or card hold what JSON cannot.
     """
-    raise NotImplementedError
+    json_text(new.config, f"the config of {new.name}")
+    json_text(new.card, f"the card of {new.name}")
+    session.execute(
+        upsert(model_versions)
+        .values(digest=new.digest, name=new.name, kind=new.kind, config=dict(new.config), card=dict(new.card))
+        .on_conflict_do_nothing()
+    )
+    return get_version(session, new.digest)
 
 
 def get_version(session: Session, digest: str) -> RegisteredModel:
@@ -61,17 +74,27 @@ def get_version(session: Session, digest: str) -> RegisteredModel:
     Raises:
         UnknownModelVersionError: the digest was never registered.
     """
-    raise NotImplementedError
+    row = session.execute(select(model_versions).where(model_versions.c.digest == digest)).one_or_none()
+    if row is None:
+        raise UnknownModelVersionError(f"the model version {digest} was never registered")
+    return RegisteredModel(**row._mapping)
 
 
 def list_registered(session: Session) -> list[RegisteredModel]:
     """Return all registered versions, newest first."""
-    raise NotImplementedError
+    newest = select(model_versions).order_by(model_versions.c.registered_at.desc(), model_versions.c.digest)
+    return [RegisteredModel(**row._mapping) for row in session.execute(newest)]
 
 
 def start_training(session: Session, name: str, config: Mapping[str, Json]) -> TrainingRun:
     """Record that a training has begun."""
-    raise NotImplementedError
+    json_text(config, f"the config of the training of {name}")
+    row = session.execute(
+        insert(training_runs)
+        .values(id=secrets.token_hex(6), name=name, config=dict(config))
+        .returning(*training_runs.c)
+    ).one()
+    return TrainingRun(**row._mapping)
 
 
 def finish_training(
@@ -83,4 +106,14 @@ def finish_training(
         UnknownTrainingRunError: no training run has this id.
         UnknownModelVersionError: register the version first.
     """
-    raise NotImplementedError
+    json_text(metrics, f"the metrics of training {training_id}")
+    get_version(session, model_digest)
+    row = session.execute(
+        update(training_runs)
+        .where(training_runs.c.id == training_id)
+        .values(finished_at=func.now(), metrics=dict(metrics), model_digest=model_digest)
+        .returning(*training_runs.c)
+    ).one_or_none()
+    if row is None:
+        raise UnknownTrainingRunError(f"there is no training run {training_id!r}")
+    return TrainingRun(**row._mapping)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from db.digests import digest_of
+from db.errors import ObjectStoreError
+from db.local_objects import LocalObjects
+from db.s3_objects import S3Access, S3Objects
+
+__all__ = ["LocalObjects", "ObjectStore", "S3Access", "S3Objects", "digest_of", "open_objects"]
+
+_S3: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 
 
 class ObjectStore(Protocol):
@@ -56,25 +65,14 @@ class ObjectStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """Where an S3 server is and how to get in. `endpoint` is http(s)://host:port; None is Amazon's."""
-
-    endpoint: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    region: str = "us-east-1"
-
-
 def open_objects(spec: str | Path, access: S3Access | None = None) -> ObjectStore:
     """Return the store that `spec` names: a folder, or s3://bucket[/prefix]. Nothing is touched yet.
 
     Raises:
         ObjectStoreError: the spec is neither, or an S3 spec has no credentials.
     """
-    raise NotImplementedError
-
-
-def digest_of(data: bytes) -> str:
-    """Return "sha256:" + the hex SHA-256 of `data`."""
-    raise NotImplementedError
+    if "://" not in str(spec):
+        return LocalObjects(Path(spec))
+    if (match := _S3.fullmatch(str(spec))) is None:
+        raise ObjectStoreError(f"{spec}: objects go into a folder or s3://bucket[/prefix]")
+    return S3Objects(match["bucket"], access or S3Access(), prefix=match["prefix"] or "")

@@ -113,7 +113,17 @@ class EmbeddedPostgres:
                 account = server_account(self._data)
                 binaries = self._binaries(account)
                 for mode in ("fast", "immediate"):
-                    stop = [binaries / "pg_ctl", "-D", self._data, "-w", "-t", "60", "-m", mode, "stop"]
+                    stop: list[str | Path] = [
+                        binaries / "pg_ctl",
+                        "-D",
+                        self._data,
+                        "-w",
+                        "-t",
+                        "60",
+                        "-m",
+                        mode,
+                        "stop",
+                    ]
                     if self._run(stop, account) == 0 or self._postmaster() is None:
                         return
             raise PostgresError(f"PostgreSQL does not stop; see {self._log}")
@@ -131,9 +141,7 @@ class EmbeddedPostgres:
             version = (self._data / "PG_VERSION").read_text().strip()
             if pid is None:
                 return PostgresStatus("stopped", self._data, self._log, None, version)
-            return PostgresStatus(
-                "running" if self._answers() else "starting", self._data, self._log, pid, version
-            )
+            return PostgresStatus("running" if self._answers() else "starting", self._data, self._log, pid, version)
 
     # Is it there?
 
@@ -239,7 +247,7 @@ class EmbeddedPostgres:
         partial.mkdir(mode=0o700)
         account.own(partial)
         # fmt: off
-        command = [
+        command: list[str | Path] = [
             binaries / "initdb", "-D", partial, "-U", _SUPERUSER, "--auth-local=trust", "--auth-host=reject",
             "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
             "--no-instructions",
@@ -268,7 +276,7 @@ class EmbeddedPostgres:
     def _start(self, binaries: Path, account: Account) -> None:
         settings = [*_SETTINGS, f'unix_socket_directories="{self._sockets}"']
         options = " ".join(f"-c {_quoted(setting)}" for setting in settings)
-        command = [
+        command: list[str | Path] = [
             binaries / "pg_ctl",
             "-D",
             self._data,
@@ -323,9 +331,7 @@ class EmbeddedPostgres:
         with self._log.open("rb") as log:
             log.seek(mark)
             lines = log.read().decode(errors="replace").splitlines()
-        told = [
-            line.strip() for line in lines if any(word in line for word in ("FATAL", "rror", "DETAIL", "HINT"))
-        ]
+        told = [line.strip() for line in lines if any(word in line for word in ("FATAL", "rror", "DETAIL", "HINT"))]
         return f"{' '.join(told[-4:]) or 'it gave no reason'} (log: {self._log})"
 
     @contextlib.contextmanager

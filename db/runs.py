@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+
+from sqlalchemy import Row, select, text
 
 from db.database import Session
+from db.errors import UnknownRunError
 from db.json_values import Json
+from db.tables import runs
 
 RunState = Literal["running", "done", "failed", "cancelled"]
+
+PLANNING_LOCK: Final = 0x706C616E  # "plan": an advisory lock that plans and resumes take one at a time
+_SHORTEST_PREFIX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Run:
 
 def new_run_id() -> str:
     """Return a fresh run id: 12 hex digits."""
-    raise NotImplementedError
+    return secrets.token_hex(6)
 
 
 def get_run(session: Session, id_or_prefix: str) -> Run:
@@ -51,12 +59,20 @@ def get_run(session: Session, id_or_prefix: str) -> Run:
     Raises:
         UnknownRunError: there is none, or more than one.
     """
-    raise NotImplementedError
+    found = session.execute(select(runs).where(runs.c.id == id_or_prefix)).all()
+    if not found and len(id_or_prefix) >= _SHORTEST_PREFIX:
+        found = session.execute(
+            select(runs).where(runs.c.id.startswith(id_or_prefix, autoescape=True)).limit(2)
+        ).all()
+    if len(found) != 1:
+        raise UnknownRunError(f"{'several runs begin with' if found else 'there is no run'} {id_or_prefix!r}")
+    return _run(found[0])
 
 
 def list_runs(session: Session, limit: int = 50) -> list[Run]:
     """Return the newest runs, newest first."""
-    raise NotImplementedError
+    newest = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+    return [_run(row) for row in session.execute(newest)]
 
 
 def finish_run(session: Session, run_id: str, wall_s: float) -> Run:
@@ -65,7 +81,7 @@ def finish_run(session: Session, run_id: str, wall_s: float) -> Run:
     Raises:
         UnknownRunError: no run has this id.
     """
-    raise NotImplementedError
+    return _close(session, run_id, "done", wall_s, None)
 
 
 def fail_run(session: Session, run_id: str, wall_s: float, error: str) -> Run:
@@ -74,7 +90,7 @@ def fail_run(session: Session, run_id: str, wall_s: float, error: str) -> Run:
     Raises:
         UnknownRunError: no run has this id.
     """
-    raise NotImplementedError
+    return _close(session, run_id, "failed", wall_s, error)
 
 
 def cancel_run(session: Session, run_id: str) -> Run:
@@ -85,7 +101,7 @@ def cancel_run(session: Session, run_id: str) -> Run:
     Raises:
         UnknownRunError: no run has this id.
     """
-    raise NotImplementedError
+    return _close(session, run_id, "cancelled", 0.0, None)
 
 
 def resume_run(session: Session, run_id: str) -> Run:
@@ -94,4 +110,56 @@ def resume_run(session: Session, run_id: str) -> Run:
     Raises:
         UnknownRunError: no run has this id.
     """
-    raise NotImplementedError
+    changed = session.execute(
+        text("UPDATE runs SET state = 'running', error = NULL, finished_at = NULL WHERE id = :run RETURNING *"),
+        {"run": run_id},
+    ).one_or_none()
+    if changed is None:
+        raise UnknownRunError(f"there is no run {run_id!r}")
+    queue_failed_again(session, run_id)
+    return _run(changed)
+
+
+def queue_failed_again(session: Session, run_id: str) -> None:
+    """Queue what was set aside among a run's recipes, with its attempts forgotten, for every run wanting it.
+
+    One plan or resume at a time does so: each must see the other's items to keep `open` true of them.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLANNING_LOCK})
+    session.execute(
+        text("""
+            WITH failed AS (
+                SELECT work.recipe_id FROM work
+                WHERE state = 'failed' AND EXISTS (
+                    SELECT FROM run_items WHERE run_id = :run AND run_items.recipe_id = work.recipe_id
+                )
+                ORDER BY work.recipe_id
+                FOR UPDATE
+            ), queued AS (
+                UPDATE work SET state = 'queued', attempt = 0, error = NULL, traceback = NULL
+                FROM failed WHERE work.recipe_id = failed.recipe_id
+                RETURNING work.recipe_id
+            )
+            UPDATE run_items SET open = true FROM queued WHERE run_items.recipe_id = queued.recipe_id
+        """),
+        {"run": run_id},
+    )
+
+
+def _close(session: Session, run_id: str, state: RunState, wall_s: float, error: str | None) -> Run:
+    session.execute(
+        text("""
+            UPDATE runs
+            SET state = :state, error = :error, finished_at = now(), wall_s = coalesce(wall_s, 0) + :wall
+            WHERE id = :run AND state = 'running'
+        """),
+        {"run": run_id, "state": state, "error": error, "wall": wall_s},
+    )
+    row = session.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    if row is None:
+        raise UnknownRunError(f"there is no run {run_id!r}")
+    return _run(row)
+
+
+def _run(row: Row[tuple[object, ...]]) -> Run:
+    return Run(**row._mapping)
