@@ -8,14 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-import psycopg
-from sqlalchemy import text
+from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 
+from db.copying import copy_rows
 from db.database import Database, Session
 from db.errors import InvalidValueError, UnknownModelVersionError
 from db.json_values import checked_text, json_text
 from db.runs import PLANNING_LOCK, NewRun, queue_failed_again
+
+_MANY: Final = 1000
+_PLANNED: Final = Table(
+    "planned",
+    MetaData(),
+    Column("place", BigInteger),
+    Column("id", String(64, collation="C")),
+    Column("kind", Text),
+    Column("model_digest", String(71, collation="C")),
+    Column("prompt", Text),
+    Column("seed", BigInteger),
+    Column("duration_s", Double),
+    Column("body", JSONB),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +71,10 @@ def plan_run(database: Database, run: NewRun, recipes: Iterable[PlannedRecipe]) 
     """
     order = json_text(run.order, "the order")
     with database.unit_of_work() as session:
-        _copy(session, recipes)
+        session.execute(text("SET LOCAL work_mem = '64MB'"))  # for sorts of a million rows
+        _PLANNED.create(session.connection())
+        copy_rows(session, _PLANNED, _rows(recipes))
+        session.execute(text("ANALYZE planned"))
         _check_models(session)
         # Sorted by id, rows reach each primary key's index in order, and two plans at once lock in one order.
         session.execute(
@@ -106,31 +127,10 @@ def plan_run(database: Database, run: NewRun, recipes: Iterable[PlannedRecipe]) 
                 "reused": planned - fresh,
             },
         )
-    with database.unit_of_work() as session:  # what the planner believes of these tables decides a claim's speed
-        session.execute(text("ANALYZE recipes, work, run_items"))
+    if planned >= _MANY:
+        with database.unit_of_work() as session:  # what the server believes of these tables decides a claim's speed
+            session.execute(text("ANALYZE recipes, work, run_items"))
     return PlanCounts(planned=planned, fresh=fresh, reused=planned - fresh)
-
-
-def _copy(session: Session, recipes: Iterable[PlannedRecipe]) -> None:
-    session.execute(
-        text("""
-            CREATE TEMPORARY TABLE planned (
-                place bigint, id varchar(64) COLLATE "C", kind text, model_digest varchar(71) COLLATE "C",
-                prompt text, seed bigint, duration_s double precision, body jsonb
-            ) ON COMMIT DROP
-        """)
-    )
-    # The driver's own connection, inside the session's transaction: COPY is not in SQLAlchemy's vocabulary.
-    driver = session.connection().connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        raise TypeError(f"not a psycopg connection: {driver!r}")
-    with driver.cursor() as cursor:
-        with cursor.copy(
-            "COPY planned (place, id, kind, model_digest, prompt, seed, duration_s, body) FROM STDIN"
-        ) as copy:
-            for row in _rows(recipes):
-                copy.write_row(row)
-        cursor.execute("ANALYZE planned")
 
 
 def _rows(recipes: Iterable[PlannedRecipe]) -> Iterator[tuple[int, str, str, str, str, int, float, str]]:
