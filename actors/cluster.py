@@ -1,4 +1,8 @@
-"""Ray: a small local one for the length of a command, or a cluster that is there already."""
+"""Ray: a small local one for the length of a command, or a cluster that is there already.
+
+Ray reads its environment while it is imported, so it is imported here, after the environment is set, and nowhere
+at the head of a module.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,12 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import ray
 
 from actors.errors import ClusterError
 
@@ -32,7 +35,7 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray, or start it, for the length of the block.
 
     A local Ray listens on the loopback interface only and asks every connection for a token made for this
-    command. Its processes end with ours, whatever ends ours: the kernel sees to that.
+    process (unless Ray was imported and so configured before). Its processes end with ours, whatever ends ours: the kernel sees to that.
 
     Raises:
         ClusterError: the cluster cannot be reached, or Ray cannot be started.
@@ -41,9 +44,11 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # workers without a GPU may still see one
     if spec.address is None:
         os.environ.pop("RAY_ADDRESS", None)
-        if "RAY_AUTH_MODE" not in os.environ:
+        if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    import ray
+
     try:
         context: Any = ray.init(**_arguments(spec))
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -16,10 +16,11 @@ from typing import Any
 
 from actors.identity import asset_digest
 from actors.patience import Patience
-from db.assets import AssetFile, Maker, NewAsset, StageExecution, record_assets
+from db.asset_types import AssetFile, Maker, NewAsset, StageExecution
 from db.database import Database
 from db.errors import InvalidValueError
 from db.objects import ObjectStore
+from db.recording import record_assets
 from db.work import Claim, Failure, set_aside
 from models.generator import GenerationError, Generator, Product
 

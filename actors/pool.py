@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final
 
-import ray
-from ray.exceptions import RayActorError, RayTaskError
-
 from actors.actor import WorkerActor, WorkerLife, WorkerSpec
 from actors.errors import ClusterError, WorkersFailedError
 from actors.worker import WorkerReport
@@ -59,9 +56,12 @@ class WorkerPool:
         self._last_progress = -1
 
     def __enter__(self) -> WorkerPool:
+        import ray
+
         threads = str(self._spec.threads)
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        remote: Any = ray.remote(
+        as_actor: Any = ray.remote  # its types leave out what only actors take
+        remote: Any = as_actor(
             num_cpus=self._spec.threads,
             num_gpus=self._spec.gpus_per_worker,
             max_restarts=-1,
@@ -78,6 +78,8 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        import ray
+
         running = [member for member in self._members if not member.ended]
         for member in running:
             member.actor.stop.remote()
@@ -88,6 +90,8 @@ class WorkerPool:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait a while for workers to end; return whether all have."""
+        import ray
+
         running = [member for member in self._members if not member.ended]
         ready, _ = ray.wait([m.run for m in running], num_returns=len(running), timeout=timeout_s)
         for member in running:
@@ -142,6 +146,9 @@ class WorkerPool:
         return self._tally.errors
 
     def _look_at_life(self, member: _Member) -> None:
+        import ray
+        from ray.exceptions import RayActorError
+
         if not ray.wait([member.life_asked], timeout=0)[0]:
             return  # starting, or starting anew: it will answer when it can
         try:
@@ -155,6 +162,9 @@ class WorkerPool:
         member.life_asked = member.actor.life.remote()
 
     def _collect(self, member: _Member) -> None:
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
         member.ended = True
         try:
             self._tally.reports.append(ray.get(member.run))

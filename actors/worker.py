@@ -23,7 +23,7 @@ from actors.finishing import FinishingLine, Stores
 from actors.heartbeat import Heartbeat
 from actors.identity import recipe_id
 from actors.patience import Patience
-from db.assets import Maker
+from db.asset_types import Maker
 from db.database import Database
 from db.errors import DatabaseError
 from db.objects import ObjectStore
