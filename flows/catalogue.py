@@ -1,0 +1,173 @@
+"""The Prefect flows that make a catalogue: plan, run, verify, publish; one task for each phase, none for an item.
+
+The flows' parameters are small and plain, so that a deployment can schedule them; everything else comes from the
+settings. What is to be made and what is made is in the database, so a flow can be killed at any time and its run
+resumed by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from db.assets import AssetFilter, list_assets, stream_files
+from db.database import Database
+from db.model_versions import NewModelVersion, register_version
+from db.planning import PlannedRecipe, plan_run
+from db.runs import NewRun, fail_run, finish_run, get_run, resume_run
+from db.work import progress
+from flows.errors import FlowError, InterruptedRunError, VerificationError
+from flows.model_choice import choose_version
+from flows.order import OrderOptions, load_order
+from flows.planning import plan_recipes
+from flows.recipe import ModelIdentity
+from flows.services import Backend, Services
+from flows.settings import load_settings
+from flows.shelf import shelve
+from flows.stopping import StopRequest, stop_on_signals
+from flows.working import Job, work_off
+
+
+@flow(name="generate-catalogue", persist_result=False)
+async def generate_catalogue(
+    order: str, run_id: str, options: dict[str, Any] | None = None, workers: int | None = None
+) -> dict[str, int]:
+    """Plan an order as a new run and make what is missing of it.
+
+    Args:
+        order: path of the order.
+        run_id: of the run to be; `db.runs.new_run_id()`.
+        options: those of `OrderOptions` that go before what the order says.
+        workers: how many; from the settings if not given.
+
+    Returns:
+        Counts of the run: planned, done, failed.
+    """
+    services = Services(load_settings())
+    with stop_on_signals(run_id) as stop, services.open() as backend:
+        model = await plan(services, backend, order, run_id, options or {}, stop)
+        return await _make(services, backend, run_id, model, workers, stop)
+
+
+@flow(name="resume-catalogue", persist_result=False)
+async def resume_catalogue(run_id: str, workers: int | None = None) -> dict[str, int]:
+    """Go on with a run: what was set aside is tried again, what was finished is kept."""
+    services = Services(load_settings())
+    with stop_on_signals(run_id) as stop, services.open() as backend:
+        with backend.database.unit_of_work() as session:
+            model = str(resume_run(session, run_id).order["model"])
+        return await _make(services, backend, run_id, model, workers, stop)
+
+
+async def _make(
+    services: Services, backend: Backend, run_id: str, model: str, workers: int | None, stop: StopRequest
+) -> dict[str, int]:
+    began = time.monotonic()
+    try:
+        counts = await run(services, backend, run_id, model, workers, stop)
+        await verify(backend, run_id)
+        await publish(services, backend, run_id, began)
+    except InterruptedRunError:
+        raise
+    except Exception as error:
+        _note_failure(backend.database, run_id, began, error)
+        raise
+    return counts
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def plan(
+    services: Services, backend: Backend, order: str, run_id: str, options: dict[str, Any], stop: StopRequest
+) -> str:
+    """Write the run and its recipes; return the reference of the model version that makes them."""
+    return await asyncio.to_thread(_plan, services, backend.database, order, run_id, options, stop)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def run(
+    services: Services, backend: Backend, run_id: str, model: str, workers: int | None, stop: StopRequest
+) -> dict[str, int]:
+    """Have the workers make what is missing."""
+
+    def work() -> dict[str, int]:
+        version = choose_version(model, None, services.settings)
+        job = Job(run_id, version, workers or services.settings.workers)
+        ended = work_off(services, backend.database, job, stop)
+        return {"planned": ended.total, "done": ended.done, "failed": ended.failed}
+
+    return await asyncio.to_thread(work)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def verify(backend: Backend, run_id: str) -> None:
+    """See that every recipe of the run has an asset or was set aside, and every file its object."""
+    await asyncio.to_thread(_verify, backend, run_id)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+async def publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
+    """Put the assets on the catalogue's shelf and close the run."""
+    await asyncio.to_thread(_publish, services, backend, run_id, began)
+
+
+def _plan(
+    services: Services, database: Database, path: str, run_id: str, options: dict[str, Any], stop: StopRequest
+) -> str:
+    order = load_order(Path(path), OrderOptions(**options))
+    version = choose_version(order.model, order.kind, services.settings)
+    identity = ModelIdentity(version.name, version.digest, version.kind)
+    record = {**order.record, "model": version.reference, "kind": version.kind}
+    with database.unit_of_work() as session:
+        register_version(
+            session, NewModelVersion(version.digest, version.name, version.kind, version.config, version.card)
+        )
+
+    def planned() -> Iterator[PlannedRecipe]:
+        for recipe in plan_recipes(order, identity):
+            stop.check()
+            yield PlannedRecipe(
+                recipe.id,
+                version.kind,
+                version.digest,
+                recipe.prompt,
+                recipe.seed,
+                recipe.duration_s,
+                recipe.body,
+            )
+
+    plan_run(database, NewRun(run_id, order.catalogue, record, order.digest), planned())
+    return version.reference
+
+
+def _verify(backend: Backend, run_id: str) -> None:
+    with backend.database.unit_of_work() as session:
+        left = progress(session, run_id)
+        if left.open:
+            raise FlowError(f"run {run_id} ended with {left.open} items still to be made")
+        for asset_id, file in stream_files(session, run_id):
+            if not backend.objects.exists(file.digest):
+                where = backend.objects.locate(file.digest)
+                raise VerificationError(f"asset {asset_id[:12]} misses its {file.role}: there is no {where}")
+
+
+def _publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
+    with backend.database.unit_of_work() as session:
+        assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
+        catalogue = get_run(session, run_id).catalogue
+    shelve(services.shelf(catalogue), assets, backend.objects)
+    with backend.database.unit_of_work() as session:
+        finish_run(session, run_id, time.monotonic() - began)
+
+
+def _note_failure(database: Database, run_id: str, began: float, error: Exception) -> None:
+    try:
+        with database.unit_of_work() as session:
+            fail_run(session, run_id, time.monotonic() - began, f"{type(error).__name__}: {error}"[:2000])
+    except Exception as second:  # the first error is the one to tell
+        error.add_note(f"and the run could not be marked as failed: {second}")

@@ -1,0 +1,29 @@
+"""Which model version an order gets."""
+
+from __future__ import annotations
+
+from flows.order import Kind
+from flows.settings import Settings
+from models.registry import find_version, list_versions
+from models.weights import ModelVersion, UnknownModelError
+
+
+def choose_version(reference: str | None, kind: Kind | None, settings: Settings) -> ModelVersion:
+    """Return the version that an order names, or the newest there is of its kind.
+
+    Raises:
+        UnknownModelError: there is none, or it makes another kind.
+        CorruptModelError: a registered version cannot be read.
+    """
+    folders = (settings.model_folder,)
+    if reference is not None:
+        version = find_version(reference, folders)
+        if kind is not None and version.kind != kind:
+            raise UnknownModelError(f"model {version.name} makes a {version.kind}, the order asks for a {kind}")
+        return version
+    makers = [version for version in list_versions(folders) if kind is None or version.kind == kind]
+    if not makers:
+        raise UnknownModelError(
+            f"no registered model makes a {kind or 'piece of any kind'} (see `tutti models list`)"
+        )
+    return max(makers, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))

@@ -1,0 +1,129 @@
+"""Working off a run: workers on Ray, watched until nothing is left or somebody asks to stop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.actor import WorkerSpec
+from actors.cluster import ClusterSpec, ray_cluster
+from actors.factory import GeneratorFactory
+from actors.pool import PoolSpec, WorkerPool
+from actors.worker import WorkerOptions
+from db.database import Database
+from db.errors import DatabaseUnavailableError
+from db.work import Progress, progress, release_owner
+from flows.services import Services
+from flows.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from models.weights import ModelVersion
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A planned run to be worked off. `workers` is how many, from the command or the settings."""
+
+    run_id: str
+    version: ModelVersion
+    workers: int
+
+
+def work_off(services: Services, database: Database, job: Job, stop: StopRequest) -> Progress:
+    """Make what a run still needs; return how it stands then.
+
+    Neither Ray nor the model is touched if nothing is to be made.
+
+    Raises:
+        InterruptedRunError: somebody asked to stop; what was finished is kept.
+        ServiceError: the workers ended before the run did.
+        ActorError: Ray or all workers cannot be started, or they die again and again.
+        StorageError: the database or the store stayed away for longer than the patience.
+    """
+    left = _look(database, job.run_id)
+    if not left.open:
+        return left
+    settings = services.settings
+    workers = min(job.workers, left.open)
+    cluster = ClusterSpec(address=settings.ray_address, cpus=workers * settings.threads)
+    pool_spec = PoolSpec(workers=workers, threads=settings.threads, gpus_per_worker=_gpus(settings.gpus_per_worker))
+    with ray_cluster(cluster), WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
+        _watch(services, database, job, stop, pool)
+        left = _patiently(services, lambda: _look(database, job.run_id))
+        if left.open and pool.errors:
+            raise pool.errors[0]
+    return left
+
+
+def _watch(services: Services, database: Database, job: Job, stop: StopRequest, pool: WorkerPool) -> None:
+    began = time.monotonic()
+    pause_s = _LOOK_EVERY_S
+    while not pool.wait(pause_s):
+        stop.check()
+        pool.see_to_start(time.monotonic() - began)
+        dead = pool.take_dead_owners()
+
+        def look(dead: list[str] = dead) -> Progress:
+            with database.unit_of_work() as session:
+                for owner in dead:
+                    release_owner(session, owner)
+                return progress(session, job.run_id)
+
+        asked = time.monotonic()
+        now = _patiently(services, look, stop)
+        pause_s = max(_LOOK_EVERY_S, 5 * (time.monotonic() - asked))  # counting a large run takes time
+        pool.see_to_progress(now.done + now.failed)
+
+
+def _patiently(services: Services, look: Callable[[], Progress], stop: StopRequest | None = None) -> Progress:
+    """Ask the database; bring it up again if it is ours and went away, wait for it if it is not.
+
+    Raises:
+        DatabaseUnavailableError: it stayed away for longer than the patience.
+    """
+    until = time.monotonic() + services.settings.patience_s
+    while True:
+        try:
+            return look()
+        except DatabaseUnavailableError as error:
+            if time.monotonic() > until:
+                raise
+            _log.warning("the database is away: %s", error)
+        if stop is not None:
+            stop.check()
+        if services.settings.database_url is None:
+            services.postgres.up()
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _look(database: Database, run_id: str) -> Progress:
+    with database.unit_of_work() as session:
+        return progress(session, run_id)
+
+
+def _worker_spec(services: Services, job: Job) -> WorkerSpec:
+    settings = services.settings
+    return WorkerSpec(
+        options=WorkerOptions(run_id=job.run_id, lease_s=settings.lease_s, patience_s=settings.patience_s),
+        database_url=services.database_up(),
+        objects=settings.objects_at,
+        s3=services.s3_access(),
+        factory=GeneratorFactory(
+            loader=settings.generator,
+            version=job.version,
+            device=settings.device,
+            dtype=settings.dtype,
+            slots=settings.slots,
+            threads=settings.threads,
+        ),
+    )
+
+
+def _gpus(wanted: float | None) -> float:
+    return 0.0 if wanted is None else wanted
