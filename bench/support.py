@@ -1,0 +1,88 @@
+"""What the benchmarks share: a home of their own, the option --json, and how figures are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from db.database import Database, connect
+from db.model_versions import NewModelVersion, register_version
+from db.postgres import EmbeddedPostgres
+from flows.recipe import ModelIdentity
+
+
+def parser(words: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the option that all benchmarks have; `words` is the docstring of the script."""
+    made = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--json", action="store_true", help="end with one line of JSON")
+    return made
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Give an empty home that any account can enter, and remove it."""
+    home = Path(tempfile.mkdtemp(prefix="tutti-bench-"))
+    home.chmod(0o755)  # as root PostgreSQL runs under another account
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def temporary_database(home: Path, model: ModelIdentity) -> Iterator[Database]:
+    """Start an embedded PostgreSQL in `home`, with our tables and one registered model."""
+    postgres = EmbeddedPostgres(home)
+    try:
+        database = connect(postgres.up())
+        try:
+            database.upgrade()
+            with database.unit_of_work() as session:
+                register_version(session, NewModelVersion(model.digest, model.name, model.kind, {}, {}))
+            yield database
+        finally:
+            database.close()
+    finally:
+        postgres.down()
+
+
+def show(rows: list[Mapping[str, Any]]) -> None:
+    """Print rows of figures under their names."""
+    names = list(rows[0])
+    cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    for line in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)), flush=True)
+
+
+def finish(name: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
+    """End a benchmark: with one line of JSON if that was asked for."""
+    if as_json:
+        print(json.dumps({"bench": name, "machine": machine(), **figures}))
+
+
+def machine() -> dict[str, Any]:
+    """Say what was measured on, and how busy it was with other things."""
+    return {
+        "processors": len(os.sched_getaffinity(0)),
+        "architecture": platform.machine(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "load_1min": round(os.getloadavg()[0], 1),
+    }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
