@@ -6,8 +6,10 @@ import json
 import re
 from dataclasses import dataclass
 from html import unescape
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from xml.etree import ElementTree
 
 import typst
@@ -43,6 +45,8 @@ _HEADINGS = ((540, 40), (330, 530))  # size and base line of title and subtitle
 _WIDTH = 18000  # between the margins, in Verovio's hundredths of a millimetre
 _ROOT = '<svg viewBox="0 0 2100 2970"'
 
+_ONE_AT_A_TIME = Lock()  # Verovio counts ids for the whole process
+
 
 class EngravingError(Exception):
     """A document that cannot be engraved."""
@@ -67,7 +71,13 @@ def engrave(musicxml: bytes) -> Engraving:
 
 
 def _draw(musicxml: bytes) -> list[bytes]:
+    with _ONE_AT_A_TIME:
+        return _draw_alone(musicxml)
+
+
+def _draw_alone(musicxml: bytes) -> list[bytes]:
     verovio.enableLog(verovio.LOG_OFF)  # it warns of what players never see, on standard error
+    verovio.setDefaultResourcePath(str(files("verovio") / "data"))  # its import sets this for one thread only
     toolkit = verovio.toolkit()
     staves = musicxml.count(b"<score-part ") + musicxml.count(b"<staves>2")
     unit = next(size for most, size in _UNITS if staves <= most)
@@ -104,12 +114,12 @@ def _heading(match: re.Match[str], style: tuple[int, int]) -> str:
 
 def _bind(pages: tuple[bytes, ...]) -> bytes:
     """Put the pages into one PDF, as outlines, without a date."""
-    files = [f"page-{number}.svg" for number in range(1, len(pages) + 1)]
-    images = "\n".join(f"#image({json.dumps(file)}, width: 100%, height: 100%)" for file in files)
+    names = [f"page-{number}.svg" for number in range(1, len(pages) + 1)]
+    images = "\n".join(f"#image({json.dumps(file)}, width: 100%, height: 100%)" for file in names)
     source = f"#set document(date: none)\n#set page(width: 210mm, height: 297mm, margin: 0mm)\n{images}\n"
-    with TemporaryDirectory(prefix="tutti-page-") as name:
-        folder = Path(name)
-        for file, page in zip(files, pages, strict=True):
+    with TemporaryDirectory(prefix="tutti-page-") as temporary:
+        folder = Path(temporary)
+        for file, page in zip(names, pages, strict=True):
             (folder / file).write_bytes(page)
         main = folder / "pages.typ"
         main.write_text(source, encoding="utf-8")

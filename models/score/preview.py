@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
+from math import floor
 from pathlib import Path
 
 import midirenderer
@@ -48,7 +49,7 @@ def render_preview(midi: bytes) -> Preview:
     """
     audio_TC = _trim(_play(midi))
     loudness = _loudness_lufs(audio_TC)
-    gain_db = min(LOUDNESS_LUFS - loudness, PEAK_DBFS - _peak_dbfs(audio_TC))
+    gain_db = floor(100 * min(LOUDNESS_LUFS - loudness, PEAK_DBFS - _peak_dbfs(audio_TC))) / 100  # as on any threads
     audio_TC *= np.float32(10 ** (gain_db / 20))
     out = BytesIO()
     soundfile.write(out, audio_TC, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")

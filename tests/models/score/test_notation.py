@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +22,7 @@ from models.score.draft import Draft, Note, Part
 from models.score.instruments import INSTRUMENTS
 from models.score.notation import NotationError, write_musicxml
 
+ROOT = Path(__file__).parents[3]
 Sounds = Counter[tuple[int, Fraction, Fraction]]
 
 
@@ -139,6 +144,27 @@ def test_the_bytes_are_the_same_each_time(tonal_draft: Callable[..., Draft]) -> 
 
     assert write_musicxml(draft) == write_musicxml(draft)
     assert b"encoding-date" not in write_musicxml(draft)
+
+
+def test_the_bytes_do_not_depend_on_the_process() -> None:
+    program = (
+        "import hashlib, sys; from models.score.controls import Key, ScoreControls;"
+        "from models.score.draft import Draft, Note, Part; from models.score.notation import write_musicxml;"
+        "c = ScoreControls(instruments=('horn', 'harp'), key=Key(8, 'minor'), metre='9/8', tempo_bpm=90, bars=2,"
+        " texture='flowing', density='dense', dynamics='p');"
+        "n = tuple(Note(4 * i, 48 + i, 5) for i in range(20));"
+        "d = Draft(c, (Part('horn', (n[:1],)), Part('harp', (n, n))));"
+        "print(hashlib.sha256(write_musicxml(d)).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+
+    assert len(digests) == 1
 
 
 def names_of(musicxml: bytes) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 import pytest
@@ -72,6 +73,14 @@ def test_the_bytes_are_the_same_each_time(tonal_draft: MakeDraft) -> None:
     engrave(write_musicxml(tonal_draft(("tuba",))))
 
     assert engrave(musicxml) == first
+
+
+def test_pages_engraved_side_by_side_are_the_same_as_alone(tonal_draft: MakeDraft) -> None:
+    pieces = [write_musicxml(tonal_draft((name,), bars=12)) for name in ("flute", "piano", "cello", "harp")]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engrave, pieces))
+
+    assert together == [engrave(piece) for piece in pieces]
 
 
 def test_engraving_is_silent(tonal_draft: MakeDraft, capfd: pytest.CaptureFixture[str]) -> None:
