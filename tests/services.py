@@ -103,18 +103,19 @@ class Databases:
 
 @dataclass(frozen=True)
 class S3Server:
-    """An S3 server that answers."""
+    """An S3 server that answers; `owner` may make buckets, `access` may only use them."""
 
     access: S3Access
+    owner: S3Access
 
     def client(self) -> Minio:
-        scheme, _, host = self.access.endpoint.partition("://")
+        scheme, _, host = self.owner.endpoint.partition("://")
         return Minio(
             host,
-            self.access.access_key,
-            self.access.secret_key,
+            self.owner.access_key,
+            self.owner.secret_key,
             secure=scheme == "https",
-            region=self.access.region,
+            region=self.owner.region,
             http_client=urllib3.PoolManager(timeout=5.0, retries=False),
         )
 
@@ -135,7 +136,7 @@ def s3_server() -> Iterator[S3Server]:
     """Give the S3 server named by the environment, or run SeaweedFS in a folder of its own."""
     if endpoint := os.environ.get("TUTTI_TEST_S3_ENDPOINT"):
         keys = os.environ["TUTTI_TEST_S3_ACCESS_KEY"], os.environ["TUTTI_TEST_S3_SECRET_KEY"]
-        yield S3Server(S3Access(endpoint, *keys))
+        yield S3Server(S3Access(endpoint, *keys), S3Access(endpoint, *keys))
         return
     with short_home() as home, seaweedfs(home) as server:
         yield server
@@ -144,12 +145,13 @@ def s3_server() -> Iterator[S3Server]:
 @contextmanager
 def seaweedfs(home: Path) -> Iterator[S3Server]:
     """Run SeaweedFS with its data in `home`, closed to all but this machine."""
-    identity = {
-        "name": "tests",
-        "credentials": [{"accessKey": "testkey", "secretKey": "testsecret"}],
-        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-    }
-    (home / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    # SeaweedFS makes a bucket for an administrator who writes into one that is missing; so there are two of us.
+    rights = {"owner": ["Admin", "Read", "List", "Tagging", "Write"], "user": ["Read", "List", "Tagging", "Write"]}
+    identities = [
+        {"name": name, "credentials": [{"accessKey": f"{name}key", "secretKey": f"{name}secret"}], "actions": actions}
+        for name, actions in rights.items()
+    ]
+    (home / "identities.json").write_text(json.dumps({"identities": identities}))
     ports = _free_ports(12)
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     names += ("s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc")
@@ -169,7 +171,8 @@ def seaweedfs(home: Path) -> Iterator[S3Server]:
     ]
     with (home / "weed.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home)
-    server = S3Server(S3Access(f"http://127.0.0.1:{ports[6]}", "testkey", "testsecret"))
+    endpoint = f"http://127.0.0.1:{ports[6]}"
+    server = S3Server(*(S3Access(endpoint, f"{name}key", f"{name}secret") for name in ("user", "owner")))
     try:
         _wait_until_it_stores(server, process, home / "weed.log")
         yield server
