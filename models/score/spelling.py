@@ -23,7 +23,7 @@ _MAJOR = {0: 0, 2: 2, 4: 4, 5: -1, 7: 1, 9: 3, 11: 5}  # semitones above the ton
 _MINOR = {0: 0, 2: 2, 3: -3, 5: -1, 7: 1, 8: -4, 10: -2, 9: 3, 11: 5}  # with the raised sixth and seventh
 _USUAL_MAJOR = {1: 7, 3: -3, 6: 6, 8: 8, 10: -2}
 _USUAL_MINOR = {1: -5, 4: 4, 6: 6}
-_FLATTEST, _SHARPEST = -8, 13  # Fb to F##
+_FLATTEST, _SHARPEST = -6, 10  # how far from the tonic a chromatic note may be spelled
 _UNUSUAL, _LED = 3.0, 6.0  # weights of the usual spelling and of a semitone step to the next note
 _BEAT = 12
 _NEAR = 8  # notes of a beat that are asked
@@ -90,7 +90,7 @@ class Speller:
     def _chromatic(self, note: Note, following: int | None) -> int:
         usual = self._tonic + self._usual[(note.pitch - self._key.tonic) % 12]
         near = self._around[note.onset // _BEAT][:_NEAR]
-        candidates = [f for f in (usual - 12, usual, usual + 12) if _FLATTEST <= f <= _SHARPEST] or [usual]
+        candidates = [f for f in (usual - 12, usual, usual + 12) if _FLATTEST <= f - self._tonic <= _SHARPEST]
 
         def cost(fifths: int) -> float:
             spread = sum(abs(fifths - other) for other in near) / max(len(near), 1)

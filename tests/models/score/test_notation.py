@@ -189,6 +189,7 @@ def one_line(instrument: str, key: Key, pitches: list[int]) -> Draft:
         (Key(6, "major"), [66, 77, 78, 71], {"F#", "E#", "B"}),
         (Key(0, "major"), [64, 68, 69, 71], {"E", "G#", "A", "B"}),  # G sharp leads to A
         (Key(0, "major"), [65, 68, 67, 65], {"F", "A-", "G"}),  # A flat falls to G
+        (Key(0, "minor"), [67, 64, 63, 60], {"G", "E", "E-", "C"}),  # and E is no F flat
     ],
 )
 def test_notes_are_spelled_as_the_key_asks(key: Key, pitches: list[int], names: set[str]) -> None:
