@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
 
 _TAG = "tutti"
@@ -33,11 +34,15 @@ async def mark_abandoned() -> int:
             flow_run_filter=FlowRunFilter(
                 tags=FlowRunFilterTags(all_=[_TAG]),
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
-            )
+            ),
+            sort=FlowRunSort.ID_DESC,
+            limit=200,
         )
         for flow_run in running:
             if any(_is_gone(tag) for tag in flow_run.tags):
-                state: State[None] = Crashed(message="the process that drove it is gone; `tutti resume` goes on with its run")
+                state: State[None] = Crashed(
+                    message="the process that drove it is gone; `tutti resume` goes on with its run"
+                )
                 await client.set_flow_run_state(flow_run.id, state, force=True)
                 marked += 1
     return marked

@@ -157,10 +157,11 @@ def _verify(backend: Backend, run_id: str) -> None:
 
 
 def _publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
-    with backend.database.unit_of_work() as session:
-        assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
-        catalogue = get_run(session, run_id).catalogue
-    shelve(services.shelf(catalogue), assets, backend.objects)
+    if services.has_shelves:
+        with backend.database.unit_of_work() as session:
+            assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
+            catalogue = get_run(session, run_id).catalogue
+        shelve(services.shelf(catalogue), assets, backend.objects)
     with backend.database.unit_of_work() as session:
         finish_run(session, run_id, time.monotonic() - began)
 

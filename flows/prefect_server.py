@@ -74,7 +74,7 @@ class PrefectServer:
             ServiceError: it cannot be started; the message says where its log is.
         """
         known = self._known()
-        if known and known.find() and _answers(known.api_url):
+        if known and known.find() and answers(known.api_url):
             return known.api_url
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class PrefectServer:
             return ("stopped" if self._folder.exists() else "absent"), None
         if known.find() is None:
             return "stopped", None
-        return ("running" if _answers(known.api_url) else "silent"), known.api_url
+        return ("running" if answers(known.api_url) else "silent"), known.api_url
 
     def _adopt(self) -> str | None:
         """Return the address of a server left behind that answers; end one that does not."""
@@ -109,7 +109,7 @@ class PrefectServer:
             return None
         until = known.started_at + _START_WITHIN_S
         while process.is_running():
-            if _answers(known.api_url):
+            if answers(known.api_url):
                 return known.api_url
             if time.time() > until:
                 _end(process)
@@ -124,7 +124,7 @@ class PrefectServer:
             process, started = self._spawn(_free_port(wanted))
             until = time.monotonic() + _START_WITHIN_S
             while process.poll() is None and time.monotonic() < until:
-                if _answers(started.api_url):
+                if answers(started.api_url):
                     return started.api_url
                 time.sleep(0.1)
             if process.poll() is None:
@@ -188,7 +188,8 @@ class PrefectServer:
             yield
 
 
-def _answers(api_url: str) -> bool:
+def answers(api_url: str) -> bool:
+    """Say whether a Prefect server answers at this address."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{api_url}/health", timeout=_ANSWER_WITHIN_S) as answer:

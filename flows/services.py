@@ -16,7 +16,7 @@ from db.database import Database, connect
 from db.objects import ObjectStore, S3Access, open_objects
 from db.postgres import EmbeddedPostgres
 from flows.errors import ServiceError
-from flows.prefect_server import PrefectServer
+from flows.prefect_server import PrefectServer, answers
 from flows.settings import Settings
 
 
@@ -67,6 +67,8 @@ class Services:
             ServiceError: it cannot be started, or the home cannot be used.
         """
         if self.prefect_given:
+            if not answers(self.prefect_given):
+                raise ServiceError(f"no Prefect server answers at PREFECT_API_URL {self.prefect_given}")
             return self.prefect_given
         check_home(self.settings.home)
         self.postgres.up()
@@ -102,8 +104,10 @@ class Services:
         """
         if self.settings.database_url is not None:
             connect(self.settings.database_url.get_secret_value()).close()
-        if self.settings.objects_at.startswith("s3://"):
+        if not self.has_shelves:
             self.objects().check()
+        if self.prefect_given:
+            self.prefect_up()
         if self.settings.database_url is None or not self.prefect_given:
             check_home(self.settings.home)
 
@@ -114,6 +118,11 @@ class Services:
             ObjectStoreError: the setting is no store.
         """
         return open_objects(self.settings.objects_at, self.s3_access())
+
+    @property
+    def has_shelves(self) -> bool:
+        """Say whether objects lie in a folder, so that shelves can be made of them."""
+        return not self.settings.objects_at.startswith("s3://")
 
     def shelf(self, catalogue: str) -> Path:
         """Return the folder where the files of a catalogue lie under their names."""

@@ -1,7 +1,7 @@
 """The shelf of a catalogue: a folder with a folder for every asset, its files under their names.
 
 Objects are kept under digests, which no program opens with a double click. The files of the shelf are hard links
-to the objects, or copies where the folder lies on another disk or the store is not a folder.
+to the objects, or copies where the folder lies on another disk. Objects on an S3 server have no shelf.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from db.assets import Asset
+from db.assets import Asset, AssetFile
 from db.objects import ObjectStore
 
 FIRST_ROLES: Final = ("waveform", "musicxml")  # what one opens first; otherwise the first by role
@@ -33,10 +33,10 @@ def slug(text: str) -> str:
     return words[:_SLUG_CHARS].rstrip("-") or "piece"
 
 
-def first_file(asset: Asset) -> str:
-    """Return the name of the file that one opens first."""
-    by_role = {file.role: file.name for file in asset.files}
-    return next((by_role[role] for role in FIRST_ROLES if role in by_role), asset.files[0].name)
+def first_file(asset: Asset) -> AssetFile:
+    """Return the file that one opens first."""
+    by_role = {file.role: file for file in asset.files}
+    return next((by_role[role] for role in FIRST_ROLES if role in by_role), asset.files[0])
 
 
 def shelve(shelf: Path, assets: Sequence[Asset], objects: ObjectStore) -> None:
@@ -57,7 +57,7 @@ def shelve(shelf: Path, assets: Sequence[Asset], objects: ObjectStore) -> None:
         partial = shelf / f".{name}.{uuid.uuid4().hex[:8]}"
         partial.mkdir()
         for file in asset.files:
-            _place(objects, file.digest, partial / file.name)
+            _place(objects, file.digest, partial / Path(file.name).name)
         try:
             partial.rename(shelf / name)
         except OSError:  # another command was faster
@@ -69,10 +69,7 @@ def shelve(shelf: Path, assets: Sequence[Asset], objects: ObjectStore) -> None:
 
 def _place(objects: ObjectStore, digest: str, path: Path) -> None:
     source = Path(objects.locate(digest))
-    if source.is_file():
-        try:
-            path.hardlink_to(source)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, path)
-    else:
+    try:
+        path.hardlink_to(source)
+    except OSError:  # another disk, or one without links
         path.write_bytes(objects.get(digest))

@@ -1,0 +1,8 @@
+"""The `tutti` command line."""
+
+
+def main() -> None:
+    """Run the command line."""
+    from flows.cli.app import app
+
+    app()

@@ -1,0 +1,22 @@
+"""All commands put together. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.cli import assets, export, generate, models, runs, services
+
+app = typer.Typer(
+    name="tutti",
+    help="Make catalogues of music from written orders, with a lineage that can be proved.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+generate.add_to(app)
+runs.add_to(app)
+assets.add_to(app)
+export.add_to(app)
+app.add_typer(models.app)
+services.add_to(app)

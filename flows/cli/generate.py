@@ -1,0 +1,160 @@
+"""`tutti generate` and `tutti resume`: make a catalogue, or go on with one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.errors import SET_ASIDE, InputError, errors_told
+from flows.cli.output import SHORT, answer, answer_json, note, seconds, shortened, table
+from flows.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from flows.services import Services
+    from flows.summary import RunSummary
+
+_LISTED = 40
+
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="How many workers; otherwise TUTTI_WORKERS or one a processor.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on standard output.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(generate)
+    app.command()(resume)
+
+
+def generate(
+    order: Annotated[Path, typer.Argument(metavar="ORDER", help="A .yaml, .csv or .jsonl order.")],
+    catalogue: Annotated[str | None, typer.Option(help="Name of the catalogue; else the order's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model or model@digest; else the order's.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What to make: score.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed that all seeds derive from; else the order's.")] = None,
+    duration_s: Annotated[float | None, typer.Option(help="Seconds, for tracks that do not say.")] = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan and make a catalogue from ORDER; what is there already is not made again.
+
+    CSV orders have a track a row and JSONL orders a track a line; their catalogue is named by the option or else
+    by the file. Exit codes: 0 done, 1 done with items set aside, 2 the order is wrong, 3 a service failed.
+    """
+    with errors_told():
+        from flows.model_choice import choose_version
+        from flows.order import OrderOptions, load_order
+        from flows.services import Services
+        from flows.settings import load_settings
+
+        began = time.monotonic()
+        options = OrderOptions(catalogue, model, kind, seed, duration_s)  # type: ignore[arg-type]  # load_order checks
+        services = Services(load_settings())
+        checked = load_order(order, options)
+        choose_version(checked.model, checked.kind, services.settings)
+        services.check_given()
+
+        from db.runs import new_run_id
+
+        run_id = new_run_id()
+
+        def start() -> Coroutine[Any, Any, Any]:
+            from flows.catalogue import generate_catalogue
+
+            return _driven(generate_catalogue)(str(order.absolute()), run_id, options.given(), workers)
+
+        _make(services, run_id, start, began, as_json)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its id.")],
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with RUN: make what is missing, and try again what was set aside."""
+    with errors_told():
+        from db.runs import get_run
+        from flows.services import Services
+        from flows.settings import load_settings
+
+        began = time.monotonic()
+        services = Services(load_settings())
+        if services.is_fresh:
+            raise InputError(f"there is no run {run!r}: nothing was ever made in {services.settings.home}")
+        services.check_given()
+        with services.open() as backend, backend.database.unit_of_work() as session:
+            run_id = get_run(session, run).id
+
+        def start() -> Coroutine[Any, Any, Any]:
+            from flows.catalogue import resume_catalogue
+
+            return _driven(resume_catalogue)(run_id, workers)
+
+        _make(services, run_id, start, began, as_json)
+
+
+def _driven(flow: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return the flow, to be run under tags that say who drives it, after marking those nobody drives."""
+    from prefect import tags
+
+    from flows.abandoned import driver_tags, mark_abandoned
+
+    async def run(*arguments: Any) -> Any:
+        await mark_abandoned()
+        with tags(*driver_tags()):
+            return await flow(*arguments)
+
+    return run
+
+
+def _make(
+    services: Services,
+    run_id: str,
+    start: Callable[[], Coroutine[Any, Any, Any]],
+    began: float,
+    as_json: bool,
+) -> None:
+    from flows.prefect_environment import prepare
+    from flows.summary import summarise
+
+    with errors_told(run_id), progress_bar(run_id) as bar:
+        bar.say("starting services")
+        services.up()
+        prepare(services.prefect_up(), services.settings.home)
+        bar.watch(services.database_up())
+        asyncio.run(start())
+    with services.open() as backend:
+        summary = summarise(services, backend, run_id, time.monotonic() - began)
+    if as_json:
+        answer_json(summary.as_json())
+    else:
+        _show(summary)
+    if summary.failed:
+        _tell_failures(summary)
+        raise typer.Exit(SET_ASIDE)
+
+
+def _show(summary: RunSummary) -> None:
+    rows = [
+        (asset.id[:SHORT], seconds(asset.duration_s), shortened(asset.prompt, 48), asset.path)
+        for asset in summary.assets[:_LISTED]
+    ]
+    table(("asset", "length", "prompt", "opens with"), rows, whole=("asset", "length", "opens with"))
+    if len(summary.assets) > _LISTED:
+        answer(f"… and {len(summary.assets) - _LISTED} more: tutti list --run {summary.run} --limit 0")
+    answer(
+        f"run {summary.run}: {summary.made} made, {summary.reused} reused, {summary.failed} set aside; "
+        f"{summary.audio_s:.0f} s of music in {summary.wall_s:.1f} s; catalogue {summary.catalogue}"
+    )
+
+
+def _tell_failures(summary: RunSummary) -> None:
+    for item in summary.set_aside[:_LISTED]:
+        note(f"set aside {item.recipe_id[:SHORT]} ({shortened(item.prompt, 48)}): {item.error}")
+    note(f"tracebacks: tutti runs {summary.run} --json; to try again: tutti resume {summary.run}")

@@ -1,0 +1,115 @@
+"""`tutti models`: the model versions there are."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.errors import InputError, errors_told
+from flows.cli.generate import JsonOption
+from flows.cli.output import answer, answer_json, table
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from models.weights import ModelVersion
+
+app = typer.Typer(name="models", help="List, show, add and verify model versions.", no_args_is_help=True)
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:… (or its beginning).")]
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the model versions that orders can use."""
+    with errors_told():
+        from flows.settings import load_settings
+        from models.registry import list_versions
+
+        versions = list_versions([load_settings().model_folder])
+        if as_json:
+            answer_json({"models": [_described(each) for each in versions]})
+        else:
+            rows = [(each.name, each.kind, each.digest, str(each.path)) for each in versions]
+            table(("model", "kind", "digest", "folder"), rows, whole=("model", "digest"))
+
+
+@app.command()
+def show(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """Show MODEL: its card (what it was trained on, under which licences, how it measures) and configuration."""
+    with errors_told():
+        version = _find(model)
+        if as_json:
+            answer_json(_described(version) | {"config": version.config, "card": version.card})
+            return
+        for name, value in (("model", version.name), ("kind", version.kind), ("digest", version.digest)):
+            answer(f"{name:>7}  {value}")
+        answer(f"{'folder':>7}  {version.path}\n")
+        answer((version.path / "card.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def verify(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """Load MODEL and see that its files are those its digest names and fit its configuration."""
+    with errors_told():
+        from models.registry import load_generator
+
+        version = _find(model)
+        load_generator(version)
+        if as_json:
+            answer_json(_described(version) | {"verified": True})
+        else:
+            answer(f"{version.reference} is whole")
+
+
+@app.command()
+def add(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder with model.safetensors, config.json and card.md.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Add the model version in FOLDER: it is loaded once to see that it works, and copied below the home."""
+    with errors_told():
+        from flows.services import check_home
+        from flows.settings import load_settings
+        from models.registry import load_generator
+        from models.weights import ModelError, read_version
+
+        settings = load_settings()
+        try:
+            version = read_version(folder)
+            load_generator(version)
+        except ModelError as error:
+            raise InputError(str(error)) from error
+        check_home(settings.model_folder)
+        added = _copy(version, settings)
+        if as_json:
+            answer_json(_described(added))
+        else:
+            answer(f"{added.reference} is in {added.path}")
+
+
+def _copy(version: ModelVersion, settings: Settings) -> ModelVersion:
+    from models.weights import read_version
+
+    target = settings.model_folder / f"{version.name}-{version.digest.removeprefix('sha256:')[:12]}"
+    if not target.exists():
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        shutil.copytree(version.path, partial)
+        partial.rename(target)
+    return read_version(target)
+
+
+def _find(reference: str) -> ModelVersion:
+    from flows.settings import load_settings
+    from models.registry import find_version
+
+    return find_version(reference, [load_settings().model_folder])
+
+
+def _described(version: ModelVersion) -> dict[str, Any]:
+    return {"model": version.name, "kind": version.kind, "digest": version.digest, "path": str(version.path)}

@@ -1,0 +1,56 @@
+"""What commands print: answers on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+SHORT = 12  # characters of an id that are shown
+
+
+def note(line: str) -> None:
+    """Say something in passing, on standard error."""
+    sys.stderr.write(line + "\n")
+
+
+def answer_json(value: Any) -> None:
+    """Print one JSON value as the answer."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def answer(line: str) -> None:
+    """Print one line of the answer."""
+    sys.stdout.write(line + "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
+    """Print a table; the columns in `whole` are never cut, because one copies from them (ids, paths)."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        if name in whole:
+            made.add_column(name, no_wrap=True, overflow="ignore")
+        else:
+            made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(200, console.width))
+    console.print(made)
+
+
+def seconds(value: float | None) -> str:
+    """Write a time for a table."""
+    return "" if value is None else f"{value:.1f} s"
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Write a text for a table, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
