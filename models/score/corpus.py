@@ -203,9 +203,7 @@ class _Timeline:
         from partitura import score as pt
 
         quarters = part.quarter_map
-        metres = [
-            (float(quarters(m.start.t)), f"{m.beats}/{m.beat_type}") for m in part.iter_all(pt.TimeSignature)
-        ]
+        metres = [(float(quarters(m.start.t)), f"{m.beats}/{m.beat_type}") for m in part.iter_all(pt.TimeSignature)]
         measures = [(float(quarters(m.start.t)), float(quarters(m.end.t))) for m in part.iter_all(pt.Measure)]
         self._tempi = [
             (float(quarters(t.start.t)), float(t.bpm))

@@ -21,7 +21,7 @@ LONGEST_REST_BARS = 2  # bars a staff may be silent before it must play
 MAX_VOICES = 2
 SPAN = 14  # semitones a hand reaches
 EVENTS_A_BAR = 24  # of one staff; more than any passage of the corpus needs
-_COMPOUND = {"3/8", "6/8", "9/8", "12/8"}
+_COMPOUND = {"3/8", "6/8", "9/8", "12/8"}  # a third of their beat is an eighth: no triplets
 _AT = VOCABULARY.ranges["at"][0]
 _PITCH = VOCABULARY.ranges["pitch"][0]
 _DURATION = VOCABULARY.ranges["duration"][0]
@@ -30,6 +30,7 @@ _FITTING = {  # onset in the bar -> (duration, its token) of every duration that
     onset: tuple((d, _DURATION + n) for n, d in enumerate(GRID.durations) if GRID.fits(onset, d))
     for onset in GRID.onsets
 }
+_BINARY = {onset: tuple(pair for pair in pairs if pair[0] % 3 == 0) for onset, pairs in _FITTING.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class ScoreGrammar:
 
     def __init__(self, *, metre: str, bars: int, staves: tuple[StaffPlan, ...]) -> None:
         self.bar_ticks, self.bars, self.staves = METRES[metre], bars, staves
-        self.triplets = metre not in _COMPOUND
+        self._fitting = _BINARY if metre in _COMPOUND else _FITTING
         self.done = False
         self._bar, self._staff = -1, len(staves)
         self._states = [_StaffState() for _ in staves]
@@ -165,7 +166,7 @@ class ScoreGrammar:
         """Yield the tokens of the durations that an event at `onset` may have."""
         left = self.bars * self.bar_ticks - onset
         longer = state.last_duration if onset == state.last_onset else 0
-        for duration, token in _FITTING[onset % self.bar_ticks]:
+        for duration, token in self._fitting[onset % self.bar_ticks]:
             if longer < duration <= left and self._keeps_beats(state, onset, duration):
                 yield token
 
@@ -174,7 +175,7 @@ class ScoreGrammar:
         for edge in (onset, onset + duration):
             beat, inside = divmod(edge, BEAT)
             if inside in (4, 8):
-                if not self.triplets or beat in state.binary_beats:
+                if beat in state.binary_beats:
                     return False
             elif inside and beat in state.triplet_beats:
                 return False

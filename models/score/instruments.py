@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Layout = Literal[
-    "line", "chords", "grand"
-]  # one note at a time; chords on one staff; two staves (keyboard, harp)
+Layout = Literal["line", "chords", "grand"]  # one note at a time; chords on one staff; two staves (keyboard, harp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from models.score.draft import Draft, Note, Part
 from models.score.encoding import Notes, tonic_shift
 from models.score.grammar import StaffPlan
 from models.score.instruments import INSTRUMENTS, Instrument
+from models.score.key import find_key, pitch_class_weights
 from models.score.vocabulary import HIGHEST, LOWEST, VOCABULARY, StaffKind
 
 COMFORT = 18  # semitones either side of a staff's centre that it may use
@@ -64,8 +65,6 @@ def staff_count(instrument: Instrument) -> int:
 
 def heard_key(staves: list[list[tuple[int, int, int]]], controls: ScoreControls) -> Key:
     """Return the key a listener's model hears in decoded staves, transposed to where they will stand."""
-    from models.score.key import find_key, pitch_class_weights
-
     shift = tonic_shift(controls.key)
     return find_key(pitch_class_weights((pitch + shift, ticks) for notes in staves for _, ticks, pitch in notes))[0]
 

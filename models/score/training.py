@@ -33,20 +33,20 @@ VALIDATION_SEED = 1
 class ScoreTrainingConfig:
     """Recipe of a training run."""
 
-    layers: int = 6
-    width: int = 224
-    heads: int = 4
-    feed_forward: int = 896
+    layers: int = 5
+    width: int = 192
+    heads: int = 6
+    feed_forward: int = 768
     dropout: float = 0.0
     length: int = 768
     batch: int = 8
-    steps: int = 4000
+    steps: int = 1700
     warmup: int = 100
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     seed: int = 0
     checkpoint_every_s: float = 120.0
-    evaluate_every: int = 250
+    evaluate_every: int = 150
 
     def transformer(self) -> TransformerConfig:
         """Return the size of the model."""
@@ -190,9 +190,7 @@ def _claim_folder(folder: Path, config: ScoreTrainingConfig) -> None:
     path, wanted = folder / "config.json", json.loads(json.dumps(asdict(config)))
     if path.exists() and (found := json.loads(path.read_text())) != wanted:
         different = sorted(k for k in wanted if found.get(k) != wanted[k])
-        raise ValueError(
-            f"{folder} holds a run of another configuration ({', '.join(different)}); name a new folder"
-        )
+        raise ValueError(f"{folder} holds a run of another configuration ({', '.join(different)}); name a new folder")
     path.write_text(json.dumps(wanted, indent=1))
 
 

@@ -1,0 +1,239 @@
+"""Score drafts from prompts: read the words, compose with the language model, write, engrave and play.
+
+Stages: read -> compose -> notate -> engrave -> preview. Everything up to the tokens depends on the recipe alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import rfc8785
+import torch
+
+from models.engine.engine import Engine
+from models.engine.requests import Completion, Request
+from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.score.controls import ControlError, ScoreControls
+from models.score.encoding import decode
+from models.score.grammar import ScoreGrammar, StaffPlan
+from models.score.midi import write_midi
+from models.score.notation import NotationError, write_musicxml
+from models.score.orchestration import header_tokens, heard_key, plan_staves, to_draft
+from models.score.page import EngravingError, engrave
+from models.score.preview import PreviewError, render_preview
+from models.score.prompt import Reading, decide, read_prompt
+from models.score.vocabulary import VOCABULARY
+from models.transformer import Transformer, TransformerConfig
+from models.weights import CorruptModelError, ModelVersion, load_into
+
+STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
+MUSICXML_TYPE = "application/vnd.recordare.musicxml+xml"
+CODES_SCHEMA = "tutti.score-codes/1"
+TAKES = 4  # a draft that is not heard in the key asked for is composed anew, at most so often
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An admitted recipe, from its words to its last take."""
+
+    recipe: Mapping[str, Json]
+    reading: Reading
+    controls: ScoreControls
+    plans: tuple[StaffPlan, ...]
+    stages: tuple[StageRecord, ...]
+    started_at: datetime
+    take: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Tokens of a draft, ready to be written."""
+
+    item: _Item
+    completion: Completion
+    staves: list[list[tuple[int, int, int]]]
+    key_heard: str
+
+
+class ScoreGenerator:
+    """Makes score drafts with one version of the score model."""
+
+    def __init__(self, version: ModelVersion, *, device: str, dtype: str, slots: int, threads: int) -> None:
+        """Load the weights.
+
+        Raises:
+            CorruptModelError: they do not fit the configuration, or were made for another vocabulary.
+        """
+        torch.set_num_threads(threads)
+        self.version, self.slots = version, slots
+        if version.config["vocabulary"] != VOCABULARY.digest:
+            raise CorruptModelError(f"{version.path}: made for another vocabulary than this code's")
+        transformer = Transformer(TransformerConfig(**version.config["transformer"]))
+        load_into(transformer, version, device, getattr(torch, dtype))
+        self._sampling = version.config["sampling"]
+        self._engine = Engine(
+            transformer,
+            slots=slots,
+            cache_length=version.config["cache_length"],
+            max_positions=version.config["max_positions"],
+        )
+        self._items: dict[str, _Item] = {}
+        self.profile = NumericProfile(
+            device=device, dtype=dtype, torch=torch.__version__, backend="torch", slots=slots, threads=threads
+        )
+
+    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
+        """Read the prompt, decide what it leaves open, and queue the composition.
+
+        Raises:
+            GenerationError: the words or controls make no score.
+        """
+        try:
+            (reading, controls), read = _timed("read", _sha256(rfc8785.dumps(recipe)), lambda: _read(recipe))
+        except (ControlError, KeyError, TypeError, ValueError) as error:
+            raise GenerationError(f"the recipe makes no score: {type(error).__name__}: {error}") from error
+        read = replace(read, output_digest=_sha256(rfc8785.dumps(controls.as_dict())))
+        self._compose(key, _Item(recipe, reading, controls, plan_staves(controls), (read,), datetime.now(UTC)))
+
+    def advance(self) -> Sequence[Outcome]:
+        """Run some engine steps; return the drafts composed in them."""
+        outcomes: list[Outcome] = []
+        for _ in range(STEPS_AN_ADVANCE):
+            for completion in self._engine.step():
+                outcome = self._listen(completion)
+                if outcome is not None:
+                    outcomes.append(outcome)
+            if not self._engine.busy or outcomes:
+                break
+        return outcomes
+
+    def finish(self, drafted: Composed) -> Product:
+        """Write, engrave and play a composed draft.
+
+        Raises:
+            GenerationError: the draft cannot be written, engraved or played.
+        """
+        controls = drafted.item.controls
+        draft = to_draft(controls, drafted.staves)
+        codes = self._codes(drafted)
+        try:
+            (musicxml, midi), notated = _timed(
+                "notate", _sha256(codes), lambda: (write_musicxml(draft), write_midi(draft))
+            )
+            engraving, engraved = _timed("engrave", _sha256(musicxml), lambda: engrave(musicxml))
+            preview, played = _timed("preview", _sha256(midi), lambda: render_preview(midi))
+        except (NotationError, EngravingError, PreviewError) as error:
+            raise GenerationError(f"{type(error).__name__}: {error}") from error
+        return Product(
+            files=(
+                ProductFile(role="codes", name="codes.json", media_type="application/json", data=codes),
+                ProductFile(role="musicxml", name="score.musicxml", media_type=MUSICXML_TYPE, data=musicxml),
+                ProductFile(role="midi", name="score.mid", media_type="audio/midi", data=midi),
+                *_page_files(engraving.pages),
+                ProductFile(role="pdf", name="score.pdf", media_type="application/pdf", data=engraving.pdf),
+                ProductFile(role="preview", name="preview.flac", media_type="audio/flac", data=preview.flac),
+            ),
+            duration_s=round(draft.duration_s, 3),
+            stages=(
+                *drafted.item.stages,
+                self._compose_record(drafted, codes),
+                replace(notated, output_digest=_sha256(musicxml), detail={"midi": _sha256(midi)}),
+                replace(engraved, output_digest=_sha256(engraving.pdf), detail={"pages": len(engraving.pages)}),
+                replace(played, output_digest=_sha256(preview.flac), detail={"sounds_s": preview.duration_s}),
+            ),
+            attributes={
+                "title": controls.title,
+                "controls": controls.as_dict(),
+                "reading": drafted.item.reading.as_dict(),
+                "key_heard": drafted.key_heard,
+                "takes": drafted.item.take + 1,
+            },
+        )
+
+    def _compose(self, key: str, item: _Item) -> None:
+        """Queue a take. Each take draws from a stage name of its own, so takes differ and repeat alike."""
+        controls = item.controls
+        prefix = header_tokens(controls, item.plans)
+        self._items[key] = item
+        self._engine.submit(
+            Request(
+                key=key,
+                prefix=prefix,
+                constraint=ScoreGrammar(metre=controls.metre, bars=controls.bars, staves=item.plans),
+                seed=int(item.recipe["seed"]),
+                stage=f"compose/{item.take}",
+                temperature=float(self._sampling["temperature"]),
+                top_p=float(self._sampling["top_p"]),
+                max_tokens=self._engine.max_positions - len(prefix),
+            )
+        )
+
+    def _listen(self, completion: Completion) -> Outcome | None:
+        """Keep a take, or ask for another where its key is not the one asked for."""
+        item = self._items[completion.key]
+        if completion.exhausted:
+            del self._items[completion.key]
+            asked = f"{item.controls.bars} bars for {len(item.controls.instruments)} instruments"
+            error = f"{asked} need over {self._engine.max_positions} tokens; ask for fewer seconds or instruments"
+            return Outcome(completion.key, GenerationError(error))
+        staves, _ = decode(completion.tokens, len(item.plans), item.controls.bar_ticks)
+        heard = heard_key(staves, item.controls)
+        if heard != item.controls.key and item.take + 1 < TAKES:
+            self._compose(completion.key, replace(item, take=item.take + 1))
+            return None
+        del self._items[completion.key]
+        return Outcome(completion.key, Composed(item, completion, staves, heard.name))
+
+    def _codes(self, drafted: Composed) -> bytes:
+        prefix = header_tokens(drafted.item.controls, drafted.item.plans)
+        codes = {"schema": CODES_SCHEMA, "vocabulary": VOCABULARY.digest, "prefix": list(prefix)}
+        return rfc8785.dumps({**codes, "tokens": list(drafted.completion.tokens)})
+
+    def _compose_record(self, drafted: Composed, codes: bytes) -> StageRecord:
+        item, completion = drafted.item, drafted.completion
+        return StageRecord(
+            name="compose",
+            input_digest=_sha256(rfc8785.dumps(item.controls.as_dict())),
+            output_digest=_sha256(codes),
+            started_at=item.started_at,
+            wall_s=completion.wall_s,
+            detail={
+                "tokens": len(completion.tokens),
+                "nats_a_token": round(-completion.log_likelihood / max(len(completion.tokens), 1), 6),
+                "takes": item.take + 1,
+                "model": self.version.digest,
+            },
+        )
+
+
+def _read(recipe: Mapping[str, Json]) -> tuple[Reading, ScoreControls]:
+    reading = read_prompt(recipe["prompt"])
+    return reading, decide(reading, recipe["controls"], float(recipe["duration_s"]), int(recipe["seed"]))
+
+
+def _page_files(pages: tuple[bytes, ...]) -> list[ProductFile]:
+    roles = ["page", *(f"page-{number}" for number in range(2, len(pages) + 1))]
+    return [
+        ProductFile(role=role, name=f"{role}.svg", media_type="image/svg+xml", data=svg)
+        for role, svg in zip(roles, pages, strict=True)
+    ]
+
+
+def _timed(name: str, input_digest: str, work: Callable[[], T]) -> tuple[T, StageRecord]:
+    """Do the work; return its result and a record whose output digest is still to be given."""
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    result = work()
+    wall_s = time.perf_counter() - started
+    return result, StageRecord(
+        name=name, input_digest=input_digest, output_digest="", started_at=started_at, wall_s=wall_s
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()

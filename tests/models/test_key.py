@@ -1,0 +1,38 @@
+"""Key finding agrees with the judge that audits it."""
+
+import numpy as np
+import pytest
+from music21 import note, stream
+
+from models.score.controls import MAJOR_NAMES, MINOR_NAMES, ControlError, Key, parse_key
+from models.score.key import find_key, pitch_class_weights
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_key_is_the_one_that_music21_hears(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tonic = int(rng.integers(12))
+    scale = (0, 2, 4, 5, 7, 9, 11) if seed % 2 else (0, 2, 3, 5, 7, 8, 10, 11)
+    notes = [(60 + tonic + int(rng.choice(scale)), int(rng.integers(1, 5)) * 6) for _ in range(60)]
+    heard = stream.Stream([note.Note(pitch, quarterLength=ticks / 12) for pitch, ticks in notes]).analyze("key")
+    key, lead = find_key(pitch_class_weights(notes))
+    assert (key.tonic, key.mode) == (heard.tonic.pitchClass, heard.mode)
+    assert lead > 0
+
+
+def test_silence_has_no_clear_key() -> None:
+    assert find_key(pitch_class_weights([])) == (Key(0, "major"), 0.0)
+
+
+@pytest.mark.parametrize("mode", ["major", "minor"])
+@pytest.mark.parametrize("tonic", range(12))
+def test_a_key_is_read_back_from_its_name(tonic: int, mode: str) -> None:
+    name = f"{(MAJOR_NAMES if mode == 'major' else MINOR_NAMES)[tonic]} {mode}"
+    assert parse_key(name) == parse_key(name.lower()) == Key(tonic, mode)
+    assert parse_key(name).name == name
+
+
+@pytest.mark.parametrize("text", ["", "H minor", "D", "D dorian", "minor", "Dd minor"])
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(ControlError, match="is not a key"):
+        parse_key(text)
