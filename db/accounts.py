@@ -23,7 +23,9 @@ class Account:
     name: str
     switch: bool
 
-    def run(self, command: Sequence[str | Path], output: int | IO[str]) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str | Path], output: int | IO[str], errors: int | IO[str] = subprocess.STDOUT
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program as this account, in a session of its own, untouched by our PG* and locale settings.
 
         Raises:
@@ -34,7 +36,7 @@ class Account:
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             text=True,
             check=False,
             start_new_session=True,

@@ -22,10 +22,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote
 
 import psutil
 import psycopg
-from sqlalchemy.engine import URL
 
 from db.accounts import Account, server_account
 from db.errors import PostgresError
@@ -74,9 +74,8 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "tutti", driver: str = "psycopg") -> str:
         """Return the address of a database of this server ("tutti" or "prefect"), as SQLAlchemy writes it."""
-        return URL.create(
-            f"postgresql+{driver}", username=_SUPERUSER, database=database, query={"host": str(self._sockets)}
-        ).render_as_string()
+        # Written out: SQLAlchemy's rendering makes a space a plus sign, which libpq does not read as one.
+        return f"postgresql+{driver}://{_SUPERUSER}@/{database}?host={quote(str(self._sockets), safe='')}"
 
     def up(self) -> str:
         """Set up and start the server unless it runs; return the address of the database "tutti".
@@ -274,35 +273,39 @@ class EmbeddedPostgres:
     # Start and stop
 
     def _start(self, binaries: Path, account: Account) -> None:
-        settings = [*_SETTINGS, f'unix_socket_directories="{self._sockets}"']
-        options = " ".join(f"-c {_quoted(setting)}" for setting in settings)
+        # A comma separates folders in this setting, a quotation mark is doubled.
+        sockets = str(self._sockets).replace('"', '""')
+        settings = [*_SETTINGS, f'unix_socket_directories="{sockets}"']
         command: list[str | Path] = [
-            binaries / "pg_ctl",
+            binaries / "postgres",
             "-D",
             self._data,
-            "-w",
-            "-t",
-            "60",
-            "-l",
-            self._log,
-            "-o",
-            options,
-            "start",
+            *(f"-c{setting}" for setting in settings),
         ]
         deadline = time.monotonic() + _WAIT_S
         refused_until = time.monotonic() + 15.0
+        started: int | None = None
+        mark = 0
         while not self._answers():
-            if self._postmaster() is None:
+            if self._postmaster() is None and not (started and _lives(started)):
+                told = self._told_since(mark)
+                # The children of a server that was killed hold its shared memory for a moment: try again.
+                if started and ("shared memory" not in told or time.monotonic() > refused_until):
+                    raise PostgresError(f"PostgreSQL does not start: {told}")
                 self._clear_left_behind()
                 mark = self._log.stat().st_size
-                if self._run(command, account) != 0 and self._postmaster() is None:
-                    told = self._told_since(mark)
-                    # The children of a server that was killed hold its shared memory for a moment.
-                    if "shared memory" not in told or time.monotonic() > refused_until:
-                        raise PostgresError(f"PostgreSQL does not start: {told}")
+                started = self._launch(command, account)
             if time.monotonic() > deadline:
                 raise PostgresError(f"PostgreSQL has not come up in {_WAIT_S:.0f} s; see {self._log}")
-            time.sleep(0.1)
+            time.sleep(0.05)
+
+    def _launch(self, command: Sequence[str | Path], account: Account) -> int:
+        """Start the server as nobody's child, so that it outlives us and never becomes our zombie."""
+        # pg_ctl would do the same, but builds a shell command line that not every folder's name survives.
+        with self._log.open("a") as log:
+            shell = ["/bin/sh", "-c", 'exec 3>&1 >&2; "$@" 3>&- & echo $! >&3', "sh", *command]
+            told = account.run(shell, subprocess.PIPE, errors=log)
+        return int(told.stdout)
 
     def _clear_left_behind(self) -> None:
         """Remove the lock files of a server that is gone: their process ids may be somebody else's by now.
@@ -331,8 +334,8 @@ class EmbeddedPostgres:
         with self._log.open("rb") as log:
             log.seek(mark)
             lines = log.read().decode(errors="replace").splitlines()
-        told = [line.strip() for line in lines if any(word in line for word in ("FATAL", "rror", "DETAIL", "HINT"))]
-        return f"{' '.join(told[-4:]) or 'it gave no reason'} (log: {self._log})"
+        told = " ".join(line.strip() for line in lines if line.strip()[-1:] not in ("", "."))
+        return f"{told[-600:] or 'it gave no reason'} (log: {self._log})"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -358,16 +361,18 @@ class EmbeddedPostgres:
             raise PostgresError(f"the embedded PostgreSQL cannot use {self._folder}: {error}") from error
 
 
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _socket_folder(folder: Path) -> Path:
-    """Return where the socket goes: beside the data, or in /tmp if that path is too long for a socket."""
+    """Return where the socket goes: beside the data, or in /tmp if a socket or libpq cannot take that path."""
     beside = folder / "run"
-    if len(os.fsencode(beside / _SOCKET)) <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(beside / _SOCKET)) <= _LONGEST_SOCKET_PATH and "," not in str(beside):
         return beside
     # Not tempfile's folder: two terminals with other TMPDIRs must come to the same answer.
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path("/tmp") / f"tutti-{os.geteuid()}-{mark}"  # noqa: S108
-
-
-def _quoted(setting: str) -> str:
-    """Quote for pg_ctl's -o, which goes through a shell."""
-    return "'" + setting.replace("'", "'\\''") + "'"
