@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli import training
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, table
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from flows.settings import Settings
     from models.weights import ModelVersion
 
-app = typer.Typer(name="models", help="List, show, add and verify model versions.", no_args_is_help=True)
+app = typer.Typer(name="models", help="List, show, add, verify, train and evaluate models.", no_args_is_help=True)
+training.add_to(app)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:… (or its beginning).")]
 

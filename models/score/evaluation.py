@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import torch
@@ -117,11 +116,12 @@ def obedience(
 
 def judge(prompt: str, ask: tuple[str, str, Sequence[str]], product: Product) -> Obedience:
     """Read a product's MusicXML with music21 and hold it against what was asked."""
-    from music21 import converter
+    from music21 import converter, stream
 
     key_asked, metre_asked, ensemble = ask
     data = next(file.data for file in product.files if file.role == "musicxml")
-    score = converter.parseData(BytesIO(data).read(), format="musicxml")
+    score = converter.parseData(data, format="musicxml")
+    assert isinstance(score, stream.Score)
     heard = score.analyze("key")
     wanted = parse_key(key_asked)
     parts = list(score.parts)

@@ -85,7 +85,7 @@ class ScoreGenerator:
         )
         self._items: dict[str, _Item] = {}
         self.profile = NumericProfile(
-            device=device, dtype=dtype, torch=torch.__version__, backend="torch", slots=slots, threads=threads
+            device=device, dtype=dtype, torch=str(torch.__version__), backend="torch", slots=slots, threads=threads
         )
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
@@ -192,8 +192,13 @@ class ScoreGenerator:
 
     def _codes(self, drafted: Composed) -> bytes:
         prefix = header_tokens(drafted.item.controls, drafted.item.plans)
-        codes = {"schema": CODES_SCHEMA, "vocabulary": VOCABULARY.digest, "prefix": list(prefix)}
-        return rfc8785.dumps({**codes, "tokens": list(drafted.completion.tokens)})
+        codes: dict[str, Json] = {
+            "schema": CODES_SCHEMA,
+            "vocabulary": VOCABULARY.digest,
+            "prefix": list(prefix),
+            "tokens": list(drafted.completion.tokens),
+        }
+        return rfc8785.dumps(codes)
 
     def _compose_record(self, drafted: Composed, codes: bytes) -> StageRecord:
         item, completion = drafted.item, drafted.completion

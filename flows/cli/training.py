@@ -1,0 +1,89 @@
+"""`tutti models train` and `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.errors import InputError, errors_told
+from flows.cli.generate import JsonOption
+from flows.cli.output import answer, answer_json, note
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="score-small")]
+EVERY_S = 10.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `tutti models`."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    model: Model,
+    data: Annotated[Path, typer.Option(help="Folder with openscore-lieder/ and openscore-quartets/.")],
+    out: Annotated[Path, typer.Option(help="Folder of the training; an interrupted one goes on there.")],
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Train MODEL from scores, or go on with the training in --out, and write the version to OUT/version."""
+    with errors_told():
+        from flows.model_training import TrainingError
+        from flows.model_training import train as run
+
+        try:
+            version = run(model, data, out, device=device, report=_Progress())
+        except TrainingError as error:
+            raise InputError(str(error)) from error
+        if as_json:
+            answer_json({"model": version.name, "digest": version.digest, "path": str(version.path)})
+        else:
+            answer(f"{version.reference} is in {version.path}; add it with: tutti models add {version.path}")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:…")],
+    corpus: Annotated[Path | None, typer.Option(help="The prepared corpus (OUT/corpus) for likelihoods.")] = None,
+    drafts: Annotated[int, typer.Option(min=1, help="How many drafts to make and judge.")] = 100,
+    card: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure MODEL: likelihood on held-out composers beside a trigram model, and whether drafts obey."""
+    with errors_told():
+        from flows.model_training import TrainingError
+        from flows.model_training import evaluate as run
+        from flows.settings import load_settings
+        from models.registry import find_version
+        from models.score.release import with_metrics
+
+        version = find_version(model, [load_settings().model_folder])
+        try:
+            figures = run(version, corpus, drafts, report=_Progress())
+        except TrainingError as error:
+            raise InputError(str(error)) from error
+        if card:
+            with_metrics(version, figures)
+        if as_json:
+            answer_json({"model": version.reference} | figures)
+        else:
+            answer(json.dumps(figures, indent=1, ensure_ascii=False))
+
+
+class _Progress:
+    """Says how far a long job is, every few seconds and at its end."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def __call__(self, phase: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Take a report; say it if the last one is old enough."""
+        if done < total and time.monotonic() - self._said < EVERY_S:
+            return
+        self._said = time.monotonic()
+        rest = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if name != "step")
+        note(f"{phase} {done}/{total}  {rest}".rstrip())

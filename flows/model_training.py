@@ -1,0 +1,96 @@
+"""Training and measuring the models that ship with the project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import FlowError
+
+if TYPE_CHECKING:
+    from models.weights import ModelVersion
+
+TRAINABLE = ("score-small",)
+Report = Callable[[str, int, int, Mapping[str, float]], None]  # phase, done, of how many, figures
+
+
+class TrainingError(FlowError):
+    """A training that cannot start; the message says what would be right."""
+
+
+def train(model: str, data: Path, out: Path, *, device: str, report: Report) -> ModelVersion:
+    """Prepare the corpus, train (or go on with the training in `out`), and write the version to out/version.
+
+    Raises:
+        TrainingError: no such model, no training material, or another training in `out`.
+    """
+    _check(model)
+    import torch
+
+    from models.score.corpus import CorpusError, load_passages, prepare
+    from models.score.release import release
+    from models.score.training import ScoreTrainingConfig
+    from models.score.training import train as train_score
+
+    corpus, run, config = out / "corpus", out / "run", ScoreTrainingConfig()
+    try:
+        if not (corpus / "manifest.json").is_file():
+            prepare(data, corpus, os.cpu_count() or 1, lambda done, total: report("corpus", done, total, {}))
+        passages = load_passages(corpus)
+    except CorpusError as error:
+        raise TrainingError(str(error)) from error
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        trained = train_score(
+            config,
+            passages,
+            run,
+            device=device,
+            report=lambda figures: report("training", int(figures["step"]), config.steps, figures),
+        )
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+    return release(trained.cpu(), config, corpus, run, out / "version")
+
+
+def evaluate(version: ModelVersion, corpus: Path | None, drafts: int, *, report: Report) -> dict[str, Any]:
+    """Measure a score model: likelihood on held-out composers if a corpus is given, obedience over whole drafts.
+
+    Raises:
+        TrainingError: the version is not one this can measure, or the corpus was never prepared.
+    """
+    _check(version.name)
+    import torch
+
+    from models.registry import load_generator
+    from models.score.corpus import CorpusError, load_passages
+    from models.score.evaluation import likelihoods, obedience, summary
+    from models.score.training import ScoreTrainingConfig
+    from models.transformer import Transformer, TransformerConfig
+    from models.weights import load_into
+
+    figures: dict[str, Any] = {}
+    if corpus is not None:
+        model = Transformer(TransformerConfig(**version.config["transformer"]))
+        load_into(model, version, "cpu", torch.float32)
+        try:
+            figures["nats_per_token"] = likelihoods(model, ScoreTrainingConfig(), load_passages(corpus))
+        except CorpusError as error:
+            raise TrainingError(str(error)) from error
+    judged, making_s = obedience(
+        load_generator(version), drafts, seed=0, report=lambda done, total: report("drafts", done, total, {})
+    )
+    figures["drafts"] = {
+        "count": drafts,
+        "seconds_each": round(making_s / drafts, 2),
+        "obeyed": summary(judged),
+        "disobeyed": [one.prompt for one in judged if not (one.key and one.metre and one.instruments)],
+    }
+    return figures
+
+
+def _check(model: str) -> None:
+    if model not in TRAINABLE:
+        raise TrainingError(f"{model!r} has no training of this project; one of: {', '.join(TRAINABLE)}")
