@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
@@ -52,18 +52,16 @@ class LocalObjects:
             self._make_folders()
             # One that is there has been forced to the disk, but perhaps its folder not yet, by another process.
             new = {digest: data for digest, data in contents.items() if not self._is_whole(digest, len(data))}
-            writes = {digest: self._disk.submit(self._write, data) for digest, data in new.items()}
-            wait(writes.values())
+            temporary = {digest: self._temporary / secrets.token_hex(16) for digest in new}
             try:
-                for digest, write in writes.items():
-                    write.result().replace(self._path(digest))
+                self._side_by_side(_write, [(temporary[digest], data) for digest, data in new.items()])
+                for digest, path in temporary.items():
+                    path.rename(self._path(digest))
             except BaseException:
-                for write in writes.values():
-                    if write.exception() is None:
-                        write.result().unlink(missing_ok=True)
+                for path in temporary.values():
+                    path.unlink(missing_ok=True)
                 raise
-            for _ in self._disk.map(_force, {self._path(digest).parent for digest in contents}):
-                pass
+            self._side_by_side(_force, [(folder,) for folder in {self._path(digest).parent for digest in contents}])
         return digests
 
     def get(self, digest: str) -> bytes:
@@ -99,7 +97,9 @@ class LocalObjects:
         """
         with _explained(self._root):
             self._make_folders()
-            self._write(b"").unlink()
+            probe = self._temporary / secrets.token_hex(16)
+            _write(probe, b"probe")
+            probe.unlink()
             before = time.time() - _ABANDONED_S
             for path in self._temporary.iterdir():
                 with contextlib.suppress(FileNotFoundError):
@@ -126,17 +126,33 @@ class LocalObjects:
         for folder in (self._root / "sha256", self._root, *(folder.parent for folder in made)):
             _force(folder)
 
-    def _write(self, data: bytes) -> Path:
-        path = self._temporary / secrets.token_hex(16)
-        try:
-            with path.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return path
+    def _side_by_side(self, step: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:
+        """Make all these calls, dealt out to threads; raise the first error once every thread has ended."""
+
+        def work(share: Sequence[tuple[object, ...]]) -> None:
+            for arguments in share:
+                step(*arguments)
+
+        if len(calls) == 1:
+            step(*calls[0])
+            return
+        shares = [
+            self._disk.submit(work, calls[first::_SIDE_BY_SIDE]) for first in range(min(len(calls), _SIDE_BY_SIDE))
+        ]
+        wait(shares)
+        for share in shares:
+            share.result()
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _force(folder: Path) -> None:

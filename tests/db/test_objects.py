@@ -97,7 +97,7 @@ def test_a_writer_killed_between_writing_and_renaming_leaves_no_object_and_the_n
     code = """
 import os, pathlib, sys
 from db.objects import LocalObjects
-pathlib.Path.replace = lambda self, target: os.kill(os.getpid(), 9)
+pathlib.Path.rename = lambda self, target: os.kill(os.getpid(), 9)
 LocalObjects(pathlib.Path(sys.argv[1])).put_many([b"one", b"two"])
 """
     killed = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True)
