@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from actors.errors import ClusterError
 
+_CONNECT_WITHIN_S: Final = 5.0
 _OBJECT_STORE_BYTES: Final = 80 * 1024**2  # little more than Ray's least: no data goes through it
 
 
@@ -47,6 +49,8 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    else:
+        _see_that_somebody_listens(spec.address)
     import ray
 
     try:
@@ -62,6 +66,17 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         ray.shutdown()
         if session:
             shutil.rmtree(Path(session), ignore_errors=True)
+
+
+def _see_that_somebody_listens(address: str) -> None:
+    """Refuse an address where nobody is: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # such as "auto"
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"no Ray at {address}: {error}") from error
 
 
 def _arguments(spec: ClusterSpec) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class WorkerPool:
     ) -> None:
         import ray
 
-        running = [member for member in self._members if not member.ended]
+        running = [member for member in self._members if not member.ended and member.life is not None]
         for member in running:
             member.actor.stop.remote()
         if running:

@@ -1,20 +1,16 @@
-"""A real PostgreSQL for the tests of workers: one server, a new database for every test."""
+"""Runs to work off, and bare workers to do so, on a real database and real files."""
 
-import itertools
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
-import psycopg
 import pytest
+from services import Databases, embedded_postgres
 
 from actors.worker import PullWorker, WorkerOptions, new_owner
 from db.database import connect
 from db.model_versions import NewModelVersion, register_version
 from db.objects import open_objects
 from db.planning import PlannedRecipe, plan_run
-from db.postgres import EmbeddedPostgres
 from db.runs import NewRun, new_run_id
 from flows.recipe import ModelIdentity, RecipeWriter
 
@@ -22,27 +18,18 @@ SUPPORT = Path(__file__).parent.parent / "integration" / "support"
 sys.path.insert(0, str(SUPPORT))
 
 MODEL = ModelIdentity("tiny", "sha256:" + "7" * 64, "score")
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def server():
-    home = Path(tempfile.mkdtemp(prefix="tutti-actors-", dir="/tmp"))
-    home.chmod(0o755)  # as root the server runs under another account
-    postgres = EmbeddedPostgres(home)
-    postgres.up()
-    yield postgres
-    postgres.down()
-    shutil.rmtree(home)
 
 
 @pytest.fixture
-def database(server):
-    name = f"t{next(_numbers)}"
-    with psycopg.connect(server.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    database = connect(server.url(name))
-    database.upgrade()
+def mortal_server():
+    """An embedded server that a test may kill."""
+    with embedded_postgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture
+def mortal_database(mortal_server):
+    database = connect(Databases(mortal_server.url()).migrated())
     yield database
     database.close()
 
@@ -56,7 +43,7 @@ def objects(tmp_path):
 def plan(database):
     """Plan a run of prompts and return its id."""
 
-    def plan(prompts, seed=1):
+    def plan(prompts, seed=1, database=database):
         with database.unit_of_work() as session:
             register_version(session, NewModelVersion(MODEL.digest, MODEL.name, MODEL.kind, {}, {}))
         writer = RecipeWriter(MODEL, duration_s=4.0, controls={})
@@ -75,7 +62,7 @@ def plan(database):
 def worker(database, objects):
     """Make a bare worker around a generator."""
 
-    def worker(run_id, generator, **options):
+    def worker(run_id, generator, database=database, **options):
         settings = {"lease_s": 3.0, "patience_s": 5.0, "poll_s": 0.05} | options
         factory = generator if callable(generator) else lambda: generator
         return PullWorker(WorkerOptions(run_id=run_id, **settings), database, objects, factory, new_owner())

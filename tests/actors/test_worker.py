@@ -1,5 +1,7 @@
 """The pull worker, bare of Ray, on a real database and real files."""
 
+import os
+import signal
 import threading
 import time
 
@@ -180,41 +182,36 @@ def test_a_cancelled_run_stops_its_workers(plan, worker, database):
     assert len(assets(database, run_id)) < 400
 
 
-def test_a_worker_waits_for_a_database_that_restarts(plan, worker, database, server):
-    run_id = plan([f"prompt {i}" for i in range(60)])
-    one = worker(run_id, TinyGenerator(slots=2, step_s=0.02), patience_s=60)
+def test_a_worker_gets_over_the_death_of_its_database_but_not_for_ever(plan, worker, mortal_database, mortal_server):
+    run_id = plan([f"prompt {i}" for i in range(60)], database=mortal_database)
+    one = worker(run_id, TinyGenerator(slots=2, step_s=0.02), mortal_database, patience_s=60)
     reports = []
     thread = threading.Thread(target=lambda: reports.append(one.run()))
     thread.start()
-    while state(database, run_id).done < 5:
+    while state(mortal_database, run_id).done < 5:
         time.sleep(0.02)
-    server.down()
+    os.kill(mortal_server.status().pid, signal.SIGKILL)
     time.sleep(0.5)
-    server.up()
+    mortal_server.up()
     thread.join(60)
     assert reports[0].made == 60
 
-
-def test_the_patience_with_a_database_has_an_end(plan, worker, database, server):
-    run_id = plan(["a", "b"])
-    one = worker(run_id, TinyGenerator(slots=1, step_s=0.3), patience_s=1.0)
+    run_id = plan(["a", "b"], seed=2, database=mortal_database)
+    hasty = worker(run_id, TinyGenerator(slots=1, step_s=0.3), mortal_database, patience_s=1)
     errors = []
-
-    def run():
-        try:
-            one.run()
-        except DatabaseUnavailableError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=lambda: errors.append(error_of(hasty)))
     thread.start()
     time.sleep(0.3)
-    server.down()
+    os.kill(mortal_server.status().pid, signal.SIGKILL)
+    thread.join(30)
+    assert isinstance(errors[0], DatabaseUnavailableError)
+
+
+def error_of(worker):
     try:
-        thread.join(30)
-        assert len(errors) == 1
-    finally:
-        server.up()
+        worker.run()
+    except Exception as error:
+        return error
 
 
 def test_a_store_that_cannot_be_written_ends_the_worker_and_leaves_no_row(plan, database, tmp_path):

@@ -178,9 +178,7 @@ def test_a_hundred_thousand_recipes_are_planned_fast_and_in_little_memory(tmp_pa
         "n = sum(1 for _ in plan_recipes(load_order(Path(sys.argv[1])), m));"
         "print(n, time.process_time() - s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
     number, cpu_s, memory_kb = out.split()
     assert int(number) == 100_000
     assert float(cpu_s) < 5

@@ -41,9 +41,7 @@ def test_a_body_read_back_as_json_still_hashes_to_its_id(prompt, duration_s):
 def test_the_id_of_a_known_recipe_never_changes():
     recipe = RecipeWriter(MODEL, duration_s=20.0, controls={"key": "D minor"}).write("slow piano, für Élise", 7)
     assert recipe.body == (
-        '{"controls":{"key":"D minor"},"duration_s":20,"kind":"score","model":{"digest":"sha256:'
-        + "ab" * 32
-        + '",'
+        '{"controls":{"key":"D minor"},"duration_s":20,"kind":"score","model":{"digest":"sha256:' + "ab" * 32 + '",'
         '"name":"score-small"},"prompt":"slow piano, für Élise","schema":"tutti.recipe/1","seed":7}'
     )
     assert recipe.id == "125abfe622b0010f5a730dd5ee3879c122b8411b453b374cbc4d06bb7825f2d1"
