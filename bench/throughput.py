@@ -46,9 +46,7 @@ def plan(database: Database, items: int, seed: int) -> str:
     writer = RecipeWriter(MODEL, duration_s=60.0, controls={})
     run_id = new_run_id()
     recipes = (writer.write(f"nothing, number {number}", seed) for number in range(items))
-    planned = (
-        PlannedRecipe(r.id, MODEL.kind, MODEL.digest, r.prompt, r.seed, r.duration_s, r.body) for r in recipes
-    )
+    planned = (PlannedRecipe(r.id, MODEL.kind, MODEL.digest, r.prompt, r.seed, r.duration_s, r.body) for r in recipes)
     plan_run(database, NewRun(run_id, "bench", {}, "sha256:00"), planned)
     return run_id
 

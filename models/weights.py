@@ -1,6 +1,7 @@
 """A model version on disk: model.safetensors, config.json and card.md, addressed by one digest.
 
 The digest covers weights and configuration, not the card: words may be mended, numbers may not.
+PyTorch is imported only by what handles tensors: a command that finds everything made does without it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 
@@ -70,10 +72,10 @@ def digest_of(folder: Path) -> str:
     return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def write_version(
-    folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: str
-) -> ModelVersion:
+def write_version(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: str) -> ModelVersion:
     """Write a version's three files and read it back."""
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -87,6 +89,8 @@ def load_tensors(version: ModelVersion, device: str) -> dict[str, Tensor]:
     Raises:
         CorruptModelError: the files are no longer those of the digest, or cannot be read.
     """
+    from safetensors.torch import load_file
+
     if (found := digest_of(version.path)) != version.digest:
         raise CorruptModelError(f"{version.path} has digest {found}, expected {version.digest}")
     try:
