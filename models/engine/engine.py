@@ -6,7 +6,7 @@ by slot over a cache length that depends on that slot alone: no bit of a sequenc
 
 The cache of a slot holds the prefix for good and the latest tokens in a ring behind it.
 
-Shapes: S slots, L layers, H heads, C cached tokens, E head width, D width, V vocabulary.
+Shapes: S slots, L layers, H heads, C cache entries, F entries filled (0 to C), E head width, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ class Engine:
         self.device = weight.device
         self._rotary_P2E = rotary_table(config, torch.arange(max_positions, device=self.device))
         self._rows = torch.arange(slots, device=self.device)
+        entries = torch.arange(cache_length, device=self.device)
+        beyond_FC = entries >= torch.arange(cache_length + 1, device=self.device)[:, None]
+        self._masks_FC = torch.zeros_like(beyond_FC, dtype=weight.dtype).masked_fill_(beyond_FC, float("-inf"))
         self._slots: list[_Slot | None] = [None] * slots
         self._queue: deque[tuple[Request, float]] = deque()
 
@@ -110,7 +113,7 @@ class Engine:
         entries_S = torch.tensor([self._entry(slot) for slot in self._slots], device=self.device)
         table_S12E = self._rotary_P2E[torch.tensor(positions, device=self.device)][:, None]
         x_S1D = self.model.embedding(tokens_S)[:, None]
-        spans = [self._span(slot) for slot in self._slots]
+        spans = [self._span(slot) if slot else None for slot in self._slots]
         for layer in range(self.model.config.layers):
             block = self.model.block(layer)
             q_S1HE, k_S1HE, v_S1HE = block.project(x_S1D, table_S12E)
@@ -121,13 +124,15 @@ class Engine:
         logits: NDArray[np.float32] = self.model.logits(x_S1D)[:, 0].float().cpu().numpy()
         return logits
 
-    def _attend(self, q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, spans: list[_Span]) -> Tensor:
+    def _attend(self, q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, spans: list[Tensor | None]) -> Tensor:
         mixed = [
-            F.scaled_dot_product_attention(
+            torch.zeros_like(q_S1HE[s : s + 1]).transpose(1, 2)
+            if span is None
+            else F.scaled_dot_product_attention(
                 q_S1HE[s : s + 1].transpose(1, 2),
-                keys_SHCE[s : s + 1, :, : span.length],
-                values_SHCE[s : s + 1, :, : span.length],
-                attn_mask=span.mask,
+                keys_SHCE[s : s + 1, :, : span.shape[-1]],
+                values_SHCE[s : s + 1, :, : span.shape[-1]],
+                attn_mask=span,
             )
             for s, span in enumerate(spans)
         ]
@@ -142,13 +147,11 @@ class Engine:
             return slot.position
         return kept + (slot.position - kept) % (self.cache_length - kept)
 
-    def _span(self, slot: _Slot | None) -> _Span:
-        """Return how much of its cache a slot looks at."""
-        filled = min(slot.position + 1, self.cache_length) if slot else 1
+    def _span(self, slot: _Slot) -> Tensor:
+        """Return what is added to a slot's scores: 0 for the entries it has filled, -inf up to its bucket's end."""
+        filled = min(slot.position + 1, self.cache_length)
         length = -(-filled // CACHE_BUCKET) * CACHE_BUCKET
-        mask = torch.zeros(1, 1, 1, length, dtype=self.keys_LSHCE.dtype)
-        mask[..., filled:] = float("-inf")
-        return _Span(length, mask.to(self.device))
+        return self._masks_FC[filled, :length][None, None, None]
 
     def _postprocess(self, index: int, logits_V: NDArray[np.float32]) -> Completion | None:
         slot = self._slots[index]
@@ -177,12 +180,6 @@ class Engine:
             queued_s=slot.started - slot.submitted,
             wall_s=time.monotonic() - slot.started,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    length: int
-    mask: Tensor  # (1, 1, 1, length), added to the scores
 
 
 def _log_probability(logits_V: NDArray[np.float32], allowed_V: NDArray[np.bool_], token: int) -> float:

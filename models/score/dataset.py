@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.score.controls import METRES
 from models.score.corpus import Passage, Staff
 from models.score.encoding import MAX_CHORD, Notes, describe, encode
-from models.score.vocabulary import VOCABULARY, StaffKind
+from models.score.vocabulary import GRID, VOCABULARY, StaffKind
 
 Staves = list[tuple[StaffKind, Notes]]
 SHORTEST_BARS = 4
@@ -96,7 +96,12 @@ def padded(items: Sequence[Sequence[int]]) -> NDArray[np.int64]:
 
 def crop(notes: Notes, start: int, end: int) -> list[tuple[int, int, int]]:
     """Return the notes that begin in [start, end), counted from start and ended at end."""
-    return [(o - start, min(d, end - o), p) for o, d, p in notes if start <= o < end]
+    return [(o - start, d if o + d <= end else _cut(o - start, end - o), p) for o, d, p in notes if start <= o < end]
+
+
+def _cut(onset: int, ticks: int) -> int:
+    """Return the longest duration there is for what remains of a note."""
+    return ticks if ticks in GRID.durations else GRID.shorten(onset, ticks)
 
 
 def rescored(staves: Sequence[Staff], rng: np.random.Generator) -> Staves:

@@ -122,8 +122,12 @@ class ScoreGrammar:
             if state.implied < end and self._voices_at(state.implied) < MAX_VOICES:
                 self._allow_pitches(mask, state.implied)
             self._allow_onsets(mask, state, end)
-        if state.silent_bars < LONGEST_REST_BARS or self._events_in_bar or not mask.any():
+        if self._events_in_bar or self._may_rest(state) or not mask.any():
             mask[self._next_token()] = True
+
+    def _may_rest(self, state: _StaffState) -> bool:
+        never_played_and_last_chance = not state.voices and self._bar + 1 == self.bars
+        return state.silent_bars < LONGEST_REST_BARS and not never_played_and_last_chance
 
     def _next_token(self) -> int:
         if self._staff + 1 < len(self.staves):

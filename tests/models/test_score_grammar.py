@@ -1,5 +1,7 @@
 """Whatever is sampled, the grammar leaves only what can be played and written."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -55,10 +57,10 @@ def test_any_walk_through_the_grammar_is_a_playable_draft(controls: ScoreControl
                 assert instrument.low <= note.pitch <= instrument.high
                 assert 0 <= note.onset < note.end <= draft.ticks
             by_pitch = sorted(notes, key=lambda n: (n.pitch, n.onset))
-            for one, other in zip(by_pitch, by_pitch[1:], strict=False):
+            for one, other in pairwise(by_pitch):
                 assert one.pitch != other.pitch or one.end <= other.onset
             if instrument.layout == "line":
-                assert all(one.end <= other.onset for one, other in zip(notes, notes[1:], strict=False))
+                assert all(one.end <= other.onset for one, other in pairwise(notes))
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,6 +81,7 @@ def test_no_staff_is_silent_for_long(controls: ScoreControls, seed: int) -> None
     draft, _ = babble(controls, seed)
     for part in draft.parts:
         for notes in part.staves:
+            assert notes
             struck = {n.onset // controls.bar_ticks for n in notes}
             rest = 0
             for bar in range(controls.bars):
