@@ -115,14 +115,14 @@ recipes = Table(
 run_items = Table(
     "run_items",
     metadata,
-    Column("run_id", String(12, collation="C"), primary_key=True),
+    # In this order the key also finds the runs that want a recipe.
     Column("recipe_id", _ID, primary_key=True),
+    Column("run_id", String(12, collation="C"), primary_key=True, index=True),
     Column("position", BigInteger, nullable=False),
     # Still to be made: true exactly while the recipe's work is queued or claimed. A worker finds its next rows
     # through the index on open items, which shrinks as the run goes on.
     Column("open", Boolean, nullable=False),
     Index("run_items_open_idx", "run_id", "position", postgresql_where=text("open")),
-    Index("run_items_recipe_id_idx", "recipe_id"),
 )
 
 work = Table(

@@ -39,14 +39,14 @@ CREATE TABLE recipes (
 );
 
 CREATE TABLE run_items (
-    run_id VARCHAR(12) COLLATE "C" NOT NULL,
     recipe_id VARCHAR(64) COLLATE "C" NOT NULL,
+    run_id VARCHAR(12) COLLATE "C" NOT NULL,
     position BIGINT NOT NULL,
     open BOOLEAN NOT NULL,
-    CONSTRAINT run_items_pkey PRIMARY KEY (run_id, recipe_id)
+    CONSTRAINT run_items_pkey PRIMARY KEY (recipe_id, run_id)
 );
 CREATE INDEX run_items_open_idx ON run_items (run_id, position) WHERE open;
-CREATE INDEX run_items_recipe_id_idx ON run_items (recipe_id);
+CREATE INDEX run_items_run_id_idx ON run_items (run_id);
 
 CREATE TABLE work (
     recipe_id VARCHAR(64) COLLATE "C" NOT NULL,
