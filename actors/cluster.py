@@ -37,13 +37,15 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray, or start it, for the length of the block.
 
     A local Ray listens on the loopback interface only and asks every connection for a token made for this
-    process (unless Ray was imported and so configured before). Its processes end with ours, whatever ends ours: the kernel sees to that.
+    process (unless Ray was imported and so configured before). Its processes end with ours, whatever ends ours: the
+    kernel sees to that.
 
     Raises:
         ClusterError: the cluster cannot be reached, or Ray cannot be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # workers without a GPU may still see one
+    # A worker that asks for no share of a GPU may still use one.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if spec.address is None:
         os.environ.pop("RAY_ADDRESS", None)
         if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
@@ -84,6 +86,7 @@ def _arguments(spec: ClusterSpec) -> dict[str, Any]:
     if spec.address is not None:
         return shared | {"address": spec.address}
     return shared | {
+        "address": "local",  # never a cluster that somebody else started on this machine
         "num_cpus": spec.cpus,
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,

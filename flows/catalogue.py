@@ -18,12 +18,12 @@ from prefect.cache_policies import NO_CACHE
 
 from db.assets import AssetFilter, list_assets, stream_files
 from db.database import Database
-from db.model_versions import NewModelVersion, register_version
+from db.model_versions import register_version
 from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, resume_run
 from db.work import progress
 from flows.errors import FlowError, InterruptedRunError, VerificationError
-from flows.model_choice import choose_version
+from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, load_order
 from flows.planning import plan_recipes
 from flows.recipe import ModelIdentity
@@ -124,9 +124,7 @@ def _plan(
     identity = ModelIdentity(version.name, version.digest, version.kind)
     record = {**order.record, "model": version.reference, "kind": version.kind}
     with database.unit_of_work() as session:
-        register_version(
-            session, NewModelVersion(version.digest, version.name, version.kind, version.config, version.card)
-        )
+        register_version(session, registration(version))
 
     def planned() -> Iterator[PlannedRecipe]:
         for recipe in plan_recipes(order, identity):

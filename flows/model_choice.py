@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from db.model_versions import NewModelVersion
 from flows.order import Kind
 from flows.settings import Settings
 from models.registry import find_version, list_versions
@@ -27,3 +30,9 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
             f"no registered model makes a {kind or 'piece of any kind'} (see `tutti models list`)"
         )
     return max(makers, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
+
+
+def registration(version: ModelVersion) -> NewModelVersion:
+    """Return a version as the database keeps it; what YAML reads as a date in the card is kept as text."""
+    card = json.loads(json.dumps(dict(version.card), default=str))
+    return NewModelVersion(version.digest, version.name, version.kind, version.config, card)

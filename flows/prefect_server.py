@@ -26,6 +26,8 @@ import psutil
 from flows.errors import ServiceError
 
 _START_WITHIN_S: Final = 180.0
+_YOUNG_S: Final = 180.0  # younger than this, a server may still be starting
+_STUCK_AFTER_S: Final = 30.0  # older, it is replaced if it does not answer for so long
 _ANSWER_WITHIN_S: Final = 5.0
 _STOP_WITHIN_S: Final = 15.0
 _FIRST_PORT_ATTEMPTS: Final = 5
@@ -107,7 +109,7 @@ class PrefectServer:
         process = known.find() if known else None
         if known is None or process is None:
             return None
-        until = known.started_at + _START_WITHIN_S
+        until = max(known.started_at + _YOUNG_S, time.time() + _STUCK_AFTER_S)
         while process.is_running():
             if answers(known.api_url):
                 return known.api_url

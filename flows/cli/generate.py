@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.errors import SET_ASIDE, InputError, errors_told
-from flows.cli.output import SHORT, answer, answer_json, note, seconds, shortened, table
+from flows.cli.output import SHORT, answer, answer_json, answers_only, note, seconds, shortened, table
 from flows.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _make(
     from flows.prefect_environment import prepare
     from flows.summary import summarise
 
-    with errors_told(run_id), progress_bar(run_id) as bar:
+    with errors_told(run_id), answers_only(), progress_bar(run_id) as bar:
         bar.say("starting services")
         services.up()
         prepare(services.prefect_up(), services.settings.home)

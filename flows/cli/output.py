@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +19,20 @@ SHORT = 12  # characters of an id that are shown
 def note(line: str) -> None:
     """Say something in passing, on standard error."""
     sys.stderr.write(line + "\n")
+
+
+@contextmanager
+def answers_only() -> Iterator[None]:
+    """Send what libraries and their processes print on standard output to standard error, for the block."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def answer_json(value: Any) -> None:

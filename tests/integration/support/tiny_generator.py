@@ -1,4 +1,4 @@
-"""A generator for tests: makes tiny real files (MIDI, MusicXML) from a recipe, and misbehaves when its prompt says so.
+"""A generator for tests: makes tiny real files (MIDI, MusicXML) from a recipe; misbehaves when its prompt says so.
 
 Prompts: "poison" cannot be made; "finish" fails in the post stages; "explode" breaks the whole generator; "kill"
 ends the process; "nan" makes attributes that no database holds. The environment variable TINY_STEP_S slows it down.
