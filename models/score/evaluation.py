@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -178,7 +179,7 @@ def _by_instrument(parts: Sequence[Any], ensemble: Sequence[str]) -> list[list[A
     groups: list[list[Any]] = []
     for name in ensemble:
         staves = 2 if INSTRUMENTS[name].layout == "grand" else 1
-        groups.append([part for part, _ in zip(remaining, range(staves), strict=False)])
+        groups.append(list(islice(remaining, staves)))
     return groups if not list(remaining) else []
 
 
@@ -194,13 +195,18 @@ def _metre_holds(parts: Sequence[Any], metre: str) -> bool:
 
 
 def _is_clean(part: Any) -> bool:
+    """Tell whether every note of a staff has a length, ends within the piece, and lets go before it is struck anew.
+
+    Tied notes follow each other without a gap, so they need not be joined first.
+    """
     end = part.duration.quarterLength
-    struck: dict[int, float] = {}
-    for element in sorted(part.stripTies().flatten().notes, key=lambda e: e.offset):
-        if element.duration.quarterLength <= 0 or element.offset + element.duration.quarterLength > end + 1e-6:
+    released: dict[int, float] = {}
+    for element in sorted(part.flatten().notes, key=lambda e: e.offset):
+        start, stop = element.offset, element.offset + element.duration.quarterLength
+        if stop <= start or stop > end + 1e-6:
             return False
         for pitch in element.pitches:
-            if struck.get(pitch.midi, 0.0) > element.offset + 1e-6:
+            if released.get(pitch.midi, 0.0) > start + 1e-6:
                 return False
-            struck[pitch.midi] = element.offset + element.duration.quarterLength
+            released[pitch.midi] = stop
     return True

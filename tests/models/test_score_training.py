@@ -67,7 +67,7 @@ def test_training_learns(tmp_path: Path) -> None:
 def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
     train(TINY, passages(), tmp_path, report=lambda _: None)
     other = ScoreTrainingConfig(layers=2, width=16, heads=2, feed_forward=32)
-    with pytest.raises(ValueError, match="another configuration.*layers"):
+    with pytest.raises(ValueError, match=r"another configuration.*layers"):
         train(other, passages(), tmp_path, report=lambda _: None)
 
 

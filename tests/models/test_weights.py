@@ -76,7 +76,7 @@ def test_a_name_finds_its_version_and_a_digest_tells_two_apart(tmp_path: Path) -
         find_version("tiny", [tmp_path])
     assert find_version(first.reference, [tmp_path]).path == first.path
     assert find_version(second.reference[:20], [tmp_path]).path == second.path
-    with pytest.raises(UnknownModelError, match="not registered; known: .*tiny"):
+    with pytest.raises(UnknownModelError, match=r"not registered; known: .*tiny"):
         find_version("tinny", [tmp_path])
 
 
