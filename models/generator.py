@@ -13,9 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
-Json: TypeAlias = (
-    Any  # what json.loads can return: mypy has no good recursive form for pydantic and SQLAlchemy
-)
+Json: TypeAlias = Any  # what json.loads can return: mypy has no good recursive form for pydantic and SQLAlchemy
 
 
 class GenerationError(Exception):
