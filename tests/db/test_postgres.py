@@ -285,6 +285,8 @@ def test_a_home_may_have_any_name(fresh_home, name):
         assert ask(postgres) == [(1,)]
     finally:
         postgres.down()
+        if fresh_home not in (sockets := _sockets(postgres)).parents:  # libpq takes no comma in it
+            shutil.rmtree(sockets)
 
 
 def test_data_of_another_version_are_refused_with_both_versions_named(postgres):
