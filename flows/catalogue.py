@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -21,8 +21,7 @@ from db.database import Database
 from db.model_versions import register_version
 from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, resume_run
-from db.work import progress
-from flows.errors import FlowError, InterruptedRunError, VerificationError
+from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, load_order
 from flows.planning import plan_recipes
@@ -99,6 +98,8 @@ async def run(
         version = choose_version(model, None, services.settings)
         job = Job(run_id, version, workers or services.settings.workers)
         ended = work_off(services, backend.database, job, stop)
+        if ended.open:
+            _explain_open_items(backend.database, run_id, ended.open)
         return {"planned": ended.total, "done": ended.done, "failed": ended.failed}
 
     return await asyncio.to_thread(work)
@@ -106,7 +107,7 @@ async def run(
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def verify(backend: Backend, run_id: str) -> None:
-    """See that every recipe of the run has an asset or was set aside, and every file its object."""
+    """See that the object of every file of the run's assets is in the store."""
     await asyncio.to_thread(_verify, backend, run_id)
 
 
@@ -143,11 +144,16 @@ def _plan(
     return version.reference
 
 
+def _explain_open_items(database: Database, run_id: str, number: int) -> NoReturn:
+    with database.unit_of_work() as session:
+        cancelled = get_run(session, run_id).state == "cancelled"
+    if cancelled:
+        raise RunCancelledError(f"run {run_id} was cancelled, {number} items are left: tutti resume {run_id}")
+    raise ServiceError(f"the workers ended with {number} items still to be made: tutti resume {run_id}")
+
+
 def _verify(backend: Backend, run_id: str) -> None:
     with backend.database.unit_of_work() as session:
-        left = progress(session, run_id)
-        if left.open:
-            raise FlowError(f"run {run_id} ended with {left.open} items still to be made")
         for asset_id, file in stream_files(session, run_id):
             if not backend.objects.exists(file.digest):
                 where = backend.objects.locate(file.digest)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from db.database import connect
 from db.errors import StorageError
 from flows.errors import FlowError
-from flows.services import Services, check_home
+from flows.services import Services, check_folder
 
 _LITTLE_DISK_BYTES = 2 * 1024**3
 
@@ -49,7 +49,7 @@ def _look(name: str, look: Callable[[Services], str], services: Services) -> Che
 
 def _home(services: Services) -> str:
     home = services.settings.home
-    check_home(home)
+    check_folder("TUTTI_HOME", home)
     nearest = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(nearest).free
     if free < _LITTLE_DISK_BYTES:

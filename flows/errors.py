@@ -40,6 +40,10 @@ class ServiceError(FlowError):
     """A part that Tutti needs (Prefect server, home folder, workers) is missing or fails."""
 
 
+class RunCancelledError(FlowError):
+    """Somebody cancelled the run while it was being made."""
+
+
 class VerificationError(FlowError):
     """A finished run does not hold what it says: an asset's object is not in the store."""
 

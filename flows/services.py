@@ -56,7 +56,7 @@ class Services:
         """
         if self.settings.database_url is not None:
             return self.settings.database_url.get_secret_value()
-        check_home(self.settings.home)
+        check_folder("TUTTI_HOME", self.settings.home)
         return self.postgres.up()
 
     def prefect_up(self) -> str:
@@ -70,7 +70,7 @@ class Services:
             if not answers(self.prefect_given):
                 raise ServiceError(f"no Prefect server answers at PREFECT_API_URL {self.prefect_given}")
             return self.prefect_given
-        check_home(self.settings.home)
+        check_folder("TUTTI_HOME", self.settings.home)
         self.postgres.up()
         return self.prefect.up()
 
@@ -104,12 +104,14 @@ class Services:
         """
         if self.settings.database_url is not None:
             connect(self.settings.database_url.get_secret_value()).close()
-        if not self.has_shelves:
+        if self.has_shelves:
+            check_folder("TUTTI_OBJECTS", Path(self.settings.objects_at))
+        else:
             self.objects().check()
         if self.prefect_given:
             self.prefect_up()
         if self.settings.database_url is None or not self.prefect_given:
-            check_home(self.settings.home)
+            check_folder("TUTTI_HOME", self.settings.home)
 
     def objects(self) -> ObjectStore:
         """Return the object store; nothing is touched yet.
@@ -152,16 +154,16 @@ class Services:
             database.close()
 
 
-def check_home(home: Path) -> None:
-    """See that the home is there or can be made, without making it.
+def check_folder(what: str, folder: Path) -> None:
+    """See that a folder is there or can be made, without making it.
 
     Raises:
-        ServiceError: it cannot.
+        ServiceError: it cannot; the message says what it was for.
     """
-    nearest = home
+    nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise ServiceError(f"TUTTI_HOME {home}: {nearest} is not a folder")
+        raise ServiceError(f"{what} {folder}: {nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK) or os.statvfs(nearest).f_flag & os.ST_RDONLY:
-        raise ServiceError(f"TUTTI_HOME {home}: {nearest} cannot be written; choose another home")
+        raise ServiceError(f"{what} {folder}: {nearest} cannot be written; choose another folder")

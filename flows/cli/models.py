@@ -76,7 +76,7 @@ def add(
 ) -> None:
     """Add the model version in FOLDER: it is loaded once to see that it works, and copied below the home."""
     with errors_told():
-        from flows.services import check_home
+        from flows.services import check_folder
         from flows.settings import load_settings
         from models.registry import load_generator
         from models.weights import ModelError, read_version
@@ -87,7 +87,7 @@ def add(
             load_generator(version)
         except ModelError as error:
             raise InputError(str(error)) from error
-        check_home(settings.model_folder)
+        check_folder("the models' folder", settings.model_folder)
         added = _copy(version, settings)
         if as_json:
             answer_json(_described(added))

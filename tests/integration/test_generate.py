@@ -136,7 +136,7 @@ def test_a_catalogue_can_be_listed_searched_and_exported(tutti, tmp_path):
 
 
 def test_a_cancelled_run_ends_and_can_be_resumed(tutti):
-    order = tutti.order("catalogue: long\nmodel: tiny\ntracks: [{prompt: endless, count: 40}]\n")
+    order = tutti.order("catalogue: long\nmodel: tiny\ntracks: [{prompt: endless, count: 120}]\n")
     process = tutti.start("generate", order, "--json", TINY_STEP_S="0.3", TUTTI_LEASE_S="2")
     run = tutti.running()
     before = len(tutti.assets())
@@ -144,7 +144,7 @@ def test_a_cancelled_run_ends_and_can_be_resumed(tutti):
     assert tutti.json("cancel", run)["state"] == "cancelled"
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 3 and "cancelled" in errors
-    assert tutti.json("resume", run)["planned"] == 40
+    assert tutti.json("resume", run)["planned"] == 120
     assert tutti.json("runs", run)["state"] == "done"
 
 
