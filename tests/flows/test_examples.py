@@ -12,18 +12,16 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 MODEL = ModelIdentity("score-small", "sha256:00", "score")
 
 
-@pytest.mark.parametrize(("name", "number"), [("study.yaml", 12), ("tracks.csv", 4), ("tracks.jsonl", 4)])
+@pytest.mark.parametrize(("name", "number"), [("score-drafts.yaml", 60), ("tracks.csv", 4), ("tracks.jsonl", 4)])
 def test_an_example_can_be_planned(name, number):
     recipes = list(plan_recipes(load_order(EXAMPLES / name), MODEL))
     assert len({recipe.id for recipe in recipes}) == number
 
 
 def test_the_captions_example_takes_forty_prompts_of_a_file_beside_it(tmp_path):
-    text = (EXAMPLES / "musiccaps.yaml").read_text()
-    source = next(line for line in text.splitlines() if "prompts_from" in line).split(": ")[1]
-    (tmp_path / "captions.csv").write_text(
+    (tmp_path / "musiccaps.yaml").write_text((EXAMPLES / "musiccaps.yaml").read_text())
+    (tmp_path / "musiccaps-train.csv").write_text(
         "ytid,caption\n" + "".join(f'x,"caption {i}, with words"\n' for i in range(90))
     )
-    (tmp_path / "order.yaml").write_text(text.replace(source, "captions.csv#caption"))
-    recipes = list(plan_recipes(load_order(tmp_path / "order.yaml"), MODEL))
+    recipes = list(plan_recipes(load_order(tmp_path / "musiccaps.yaml"), MODEL))
     assert len({recipe.prompt for recipe in recipes}) == 40
