@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from actors.errors import ClusterError
 
+_log = logging.getLogger(__name__)
+_START_ATTEMPTS: Final = 3
 _CONNECT_WITHIN_S: Final = 5.0
 _OBJECT_STORE_BYTES: Final = 80 * 1024**2  # little more than Ray's least: no data goes through it
 
@@ -55,12 +57,7 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         _see_that_somebody_listens(spec.address)
     import ray
 
-    try:
-        context: Any = ray.init(**_arguments(spec))
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        line = " ".join(str(error).split())
-        where = "Ray cannot be started" if spec.address is None else f"no Ray at {spec.address}"
-        raise ClusterError(f"{where}: {line}") from error
+    context = _initialised(ray, spec)
     try:
         yield
     finally:
@@ -68,6 +65,28 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         ray.shutdown()
         if session:
             shutil.rmtree(Path(session), ignore_errors=True)
+
+
+def _initialised(ray: Any, spec: ClusterSpec) -> Any:
+    """Return Ray's context; try again when its own processes were too slow.
+
+    It gives them 30 s, which a machine that is busy or reads them from a cold disk may exceed the first time.
+    """
+    for attempts_left in reversed(range(_START_ATTEMPTS)):
+        try:
+            return ray.init(**_arguments(spec))
+        except Exception as error:
+            slow = type(error) is Exception and "timed out during startup" in str(error)
+            if slow and attempts_left:
+                _log.warning("Ray was slow to start; once more")
+                ray.shutdown()
+                continue
+            if not slow and not isinstance(error, ConnectionError | RuntimeError | ValueError | OSError):
+                raise
+            line = " ".join(str(error).split())
+            where = "Ray cannot be started" if spec.address is None else f"no Ray at {spec.address}"
+            raise ClusterError(f"{where}: {line}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _see_that_somebody_listens(address: str) -> None:

@@ -4,6 +4,7 @@
 set -eu
 if [ -n "${TUTTI_RAY_ADDRESS:-}" ]; then
     ray start --address "$TUTTI_RAY_ADDRESS" --num-cpus 0 --num-gpus 0 --object-store-memory 83886080 \
-        --disable-usage-stats >/dev/null
+        --disable-usage-stats --metrics-export-port 8090 --dashboard-agent-grpc-port 8091 \
+        --runtime-env-agent-port 8092 >/dev/null
 fi
 exec "$@"
