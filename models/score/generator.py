@@ -34,7 +34,7 @@ from models.weights import CorruptModelError, ModelVersion, load_into
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
 MUSICXML_TYPE = "application/vnd.recordare.musicxml+xml"
 CODES_SCHEMA = "tutti.score-codes/1"
-TAKES = 4  # a draft that is not heard in the key asked for is composed anew, at most so often
+TAKES = 6  # a draft that is not heard in the key asked for is composed anew, at most so often
 T = TypeVar("T")
 
 

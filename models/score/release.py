@@ -21,7 +21,7 @@ from models.weights import CARD, ModelVersion, read_version, write_version
 NAME, KIND, ARCHITECTURE = "score-small", "score", "score-transformer"
 LICENCE = "Apache-2.0"
 CACHE_LENGTH = 1024
-SAMPLING = {"temperature": 0.95, "top_p": 0.97}
+SAMPLING = {"temperature": 0.9, "top_p": 0.92}
 _BODY = Path(__file__).with_name("card_body.md")
 
 
