@@ -73,3 +73,4 @@ def _place(objects: ObjectStore, digest: str, path: Path) -> None:
         path.hardlink_to(source)
     except OSError:  # another disk, or one without links
         path.write_bytes(objects.get(digest))
+    path.chmod(0o444)  # the object's own bytes: an editor must not save over them

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from flows.errors import InterruptedRunError
 
@@ -18,6 +19,8 @@ class StopRequest:
     """Whether somebody asked to stop, and by which signal. Safe to look at from any thread."""
 
     def __init__(self, run_id: str) -> None:
+        self.listen_again: Callable[[], None] = lambda: None
+        """Call when a library may have taken the signals for itself (Ray does): from any thread."""
         self._run_id = run_id
         self._asked = threading.Event()
         self._signal = 0
@@ -47,7 +50,7 @@ class StopRequest:
 def stop_on_signals(run_id: str) -> Iterator[StopRequest]:
     """Turn signals into a request for the length of the block; in another thread than the main one, do nothing.
 
-    A handler in Python runs between two steps of the main thread, so the event loop need not know of it.
+    To be entered where an event loop runs: only the main thread may set handlers, and the loop gets us there.
     """
     request = StopRequest(run_id)
 
@@ -57,7 +60,17 @@ def stop_on_signals(run_id: str) -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+
+    def listen() -> dict[signal.Signals, Any]:
+        return {number: signal.signal(number, ask) for number in SIGNALS}
+
+    loop = asyncio.get_running_loop()
+
+    def listen_again() -> None:
+        loop.call_soon_threadsafe(listen)
+
+    request.listen_again = listen_again
+    before = listen()
     try:
         yield request
     finally:

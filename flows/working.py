@@ -54,6 +54,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
     cluster = ClusterSpec(address=settings.ray_address, cpus=workers * settings.threads)
     pool_spec = PoolSpec(workers=workers, threads=settings.threads, gpus_per_worker=_gpus(settings.gpus_per_worker))
     with ray_cluster(cluster), WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
+        stop.listen_again()
         _watch(services, database, job, stop, pool)
         left = _patiently(services, lambda: _look(database, job.run_id))
         if left.open and pool.errors:

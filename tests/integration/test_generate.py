@@ -65,6 +65,7 @@ def test_the_paths_of_an_embedded_catalogue_open_and_hold_what_the_database_says
     for asset in made["assets"]:
         path = Path(asset["path"])
         assert path.suffix == ".musicxml" and path.read_text().startswith("<?xml")
+        assert path.stat().st_mode & 0o222 == 0  # an editor that saves over it would change the object
         shown = tutti.json("show", asset["id"]) if asset is made["assets"][0] else None
         if shown:
             digests = {file["name"]: file["digest"] for file in shown["files"]}
@@ -137,12 +138,13 @@ def test_a_catalogue_can_be_listed_searched_and_exported(tutti, tmp_path):
 
 def test_a_cancelled_run_ends_and_can_be_resumed(tutti):
     order = tutti.order("catalogue: long\nmodel: tiny\ntracks: [{prompt: endless, count: 120}]\n")
+    tutti.json("up")
+    before = tutti.runs()
     process = tutti.start("generate", order, "--json", TINY_STEP_S="0.3", TUTTI_LEASE_S="2")
-    run = tutti.running()
-    before = len(tutti.assets())
-    tutti.wait_for_assets(before + 4)
+    run = tutti.new_run(before)
+    tutti.wait_for_assets(len(tutti.assets()) + 4)
     assert tutti.json("cancel", run)["state"] == "cancelled"
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 3 and "cancelled" in errors
     assert tutti.json("resume", run)["planned"] == 120
     assert tutti.json("runs", run)["state"] == "done"

@@ -38,7 +38,7 @@ def test_a_run_survives_the_death_of_an_actor_of_postgres_and_of_the_driver(new_
 
     tutti = new_installation(shipped_model)
     process = tutti.start("generate", tutti.order(text), "--json", **slow)
-    run = tutti.running()
+    run = tutti.new_run()
     tutti.wait_for_assets(5)
     actor = wait_for(lambda: stage_actors(process.pid))[0]
     actor.kill()

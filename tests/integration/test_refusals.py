@@ -36,7 +36,6 @@ def refuse(*arguments, code):
     return line
 
 
-
 ORDERS = {
     "an unknown key": ("catalogue: a\ncolour: red\ntracks: [{prompt: x}]", "o.yaml:2: colour: unknown key"),
     "a key of another program": ("catalogue: a\ntracks:\n- story: []", "o.yaml:3: tracks[0].story: unknown key"),

@@ -6,18 +6,20 @@ import signal
 import pytest
 from installation import ray_processes
 
-ORDER = "catalogue: {name}\nmodel: tiny\nseed: {seed}\ntracks: [{{prompt: endless, count: 60}}]\n"
+ORDER = "catalogue: {name}\nmodel: tiny\nseed: {seed}\ntracks: [{{prompt: endless, count: 40}}]\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_a_command_asked_to_stop_says_how_to_go_on(tutti, number):
     order = tutti.order(ORDER.format(name="stopped", seed=int(number)))
+    tutti.json("up")
+    before = tutti.runs()
     process = tutti.start("generate", order, TINY_STEP_S="0.3")
-    run = tutti.running()
+    run = tutti.new_run(before)
     tutti.wait_for_assets(len(tutti.assets()) + 4)
     below = ray_processes(process.pid)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert errors.strip() == f"stopped; go on with: tutti resume {run}"
     assert below and not any(each.is_running() for each in below)
@@ -25,18 +27,18 @@ def test_a_command_asked_to_stop_says_how_to_go_on(tutti, number):
     assert tutti.query("SELECT max(attempt) FROM work WHERE state = 'queued'") == [(0,)]  # given back unharmed
 
     resumed = tutti.json("resume", run)
-    assert (resumed["planned"], resumed["failed"], len(resumed["assets"])) == (60, 0, 60)
+    assert (resumed["planned"], resumed["failed"], len(resumed["assets"])) == (40, 0, 40)
 
 
 def test_two_commands_on_one_order_share_the_work(tutti):
     order = tutti.order(ORDER.format(name="shared", seed=100))
     processes = [tutti.start("generate", order, "--json", TINY_STEP_S="0.1") for _ in range(2)]
-    answers = [process.communicate(timeout=180) for process in processes]
+    answers = [process.communicate(timeout=400) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     import json
 
     first, second = (json.loads(out) for out, _ in answers)
-    assert first["assets"] == second["assets"] and len(first["assets"]) == 60
+    assert first["assets"] == second["assets"] and len(first["assets"]) == 40
     attempts = tutti.query(
         "SELECT max(attempt) FROM work JOIN run_items USING (recipe_id) WHERE run_id = %s", first["run"]
     )
@@ -46,6 +48,6 @@ def test_two_commands_on_one_order_share_the_work(tutti):
 def test_two_commands_on_different_orders_do_not_disturb_each_other(tutti):
     orders = [tutti.order(ORDER.format(name=f"own{seed}", seed=seed), f"own{seed}.yaml") for seed in (200, 300)]
     processes = [tutti.start("generate", order, "--json", TINY_STEP_S="0.05") for order in orders]
-    answers = [process.communicate(timeout=180) for process in processes]
+    answers = [process.communicate(timeout=400) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
-    assert all(re.search(r'"made": 60', out) for out, _ in answers)
+    assert all(re.search(r'"made": 40', out) for out, _ in answers)

@@ -80,7 +80,7 @@ class Installation:
 
     def query(self, statement, *parameters):
         """Ask the embedded database, waiting for it to come up."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while True:
             try:
                 with psycopg.connect(self.postgres.url().replace("+psycopg", "")) as connection:
@@ -90,14 +90,15 @@ class Installation:
                     raise
                 time.sleep(0.1)
 
-    def running(self):
-        """Return the newest run that is not finished, once there is one."""
-        return wait_for(
-            lambda: [i for (i,) in self.query("SELECT id FROM runs WHERE state = 'running' ORDER BY created_at DESC")]
-        )[0]
+    def runs(self):
+        return {run for (run,) in self.query("SELECT id FROM runs")}
+
+    def new_run(self, before=frozenset()):
+        """Return the run that was not there before, once it is there."""
+        return wait_for(lambda: self.runs() - before).pop()
 
     def wait_for_assets(self, number):
-        wait_for(lambda: self.query("SELECT count(*) FROM assets")[0][0] >= number, 180)
+        wait_for(lambda: self.query("SELECT count(*) FROM assets")[0][0] >= number)
 
     def assets(self):
         return dict(self.query("SELECT id, digest FROM assets"))
@@ -114,7 +115,7 @@ def _tiny_config():
     return {"name": "tiny", "kind": "score", "architecture": "tiny"}
 
 
-def wait_for(found, within_s=60.0):
+def wait_for(found, within_s=240.0):
     """Return what `found` returns once it is true."""
     until = time.monotonic() + within_s
     while not (value := found()):
