@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -123,18 +122,15 @@ def judge(prompt: str, ask: tuple[str, str, Sequence[str]], product: Product) ->
     data = next(file.data for file in product.files if file.role == "musicxml")
     score = converter.parseData(data, format="musicxml")
     assert isinstance(score, stream.Score)
-    heard = score.analyze("key")
-    wanted = parse_key(key_asked)
     parts = list(score.parts)
-    programs = [_program(part) for part in parts]
     sounding = score.toSoundingPitch()
+    heard, wanted = sounding.analyze("key"), parse_key(key_asked)
     per_instrument = _by_instrument(list(sounding.parts), ensemble)
     return Obedience(
         prompt=prompt,
         key=(heard.tonic.pitchClass, heard.mode) == (wanted.tonic, wanted.mode),
         metre=_metre_holds(parts, metre_asked),
-        instruments=len(per_instrument) == len(ensemble)
-        and sorted({p for p in programs if p is not None}) == sorted({INSTRUMENTS[name].program for name in ensemble})
+        instruments=bool(per_instrument)
         and all(any(True for part in group for _ in part.flatten().notes) for group in per_instrument),
         in_range=all(
             INSTRUMENTS[name].low <= pitch.midi <= INSTRUMENTS[name].high
@@ -174,13 +170,14 @@ def _program(part: Any) -> int | None:
 
 
 def _by_instrument(parts: Sequence[Any], ensemble: Sequence[str]) -> list[list[Any]]:
-    """Group music21's parts (one a staff) by the instrument that plays them, in score order."""
-    remaining = iter(parts)
+    """Group music21's parts (one a staff) by the instrument that plays them; empty if they do not come out even."""
+    remaining = list(parts)
     groups: list[list[Any]] = []
     for name in ensemble:
-        staves = 2 if INSTRUMENTS[name].layout == "grand" else 1
-        groups.append(list(islice(remaining, staves)))
-    return groups if not list(remaining) else []
+        playing = [part for part in remaining if _program(part) == INSTRUMENTS[name].program]
+        groups.append(playing[: 2 if INSTRUMENTS[name].layout == "grand" else 1])
+        remaining = [part for part in remaining if all(part is not one for one in groups[-1])]
+    return [] if remaining or not all(groups) else groups
 
 
 def _metre_holds(parts: Sequence[Any], metre: str) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def release(model: Transformer, config: ScoreTrainingConfig, corpus: Path, run: 
         "name": NAME,
         "kind": KIND,
         "licence": LICENCE,
+        "created": datetime.now(UTC).date().isoformat(),
         "parameters": model.count_parameters(),
         "training_data": training_data(corpus / "manifest.json"),
         "training": asdict(config) | _spent(run / "metrics.jsonl") | {"torch": str(torch.__version__)},
