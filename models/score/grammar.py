@@ -68,6 +68,7 @@ class ScoreGrammar:
         self._pitches: list[int] = []
         self._events_in_bar = 0
         self._at_given = False
+        self._bar_is_heard = False
 
     def allowed(self) -> NDArray[np.bool_]:
         """Return mask_V of the tokens that may come next; at least one is True until `done`."""
@@ -87,7 +88,7 @@ class ScoreGrammar:
         match name:
             case "bar":
                 self._leave_staff()
-                self._bar, self._staff = self._bar + 1, -1
+                self._bar, self._staff, self._bar_is_heard = self._bar + 1, -1, False
             case "staff":
                 self._leave_staff()
                 self._staff += 1
@@ -127,7 +128,11 @@ class ScoreGrammar:
 
     def _may_rest(self, state: _StaffState) -> bool:
         never_played_and_last_chance = not state.voices and self._bar + 1 == self.bars
-        return state.silent_bars < LONGEST_REST_BARS and not never_played_and_last_chance
+        all_would_rest = self._staff + 1 == len(self.staves) and not self._bar_is_heard and not self._rings_on(state)
+        return state.silent_bars < LONGEST_REST_BARS and not never_played_and_last_chance and not all_would_rest
+
+    def _rings_on(self, state: _StaffState) -> bool:
+        return state.implied > self._bar * self.bar_ticks
 
     def _next_token(self) -> int:
         if self._staff + 1 < len(self.staves):
@@ -207,4 +212,5 @@ class ScoreGrammar:
         if self._bar >= 0 and self._staff >= 0:
             state = self._states[self._staff]
             heard = self._events_in_bar > 0 or state.implied > (self._bar + 1) * self.bar_ticks
+            self._bar_is_heard |= heard
             state.silent_bars = 0 if heard else state.silent_bars + 1

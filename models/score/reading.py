@@ -23,7 +23,24 @@ _NEGATORS = frozenset(
 )
 _SCOPE = 3  # words that a negator reaches
 _BREAKS = frozenset(
-    {"but", "with", "only", "just", "instead", "then", "while", "although", "though", "except", "and"}
+    {
+        "but",
+        "with",
+        "for",
+        "in",
+        "on",
+        "at",
+        "by",
+        "only",
+        "just",
+        "instead",
+        "then",
+        "while",
+        "although",
+        "though",
+        "except",
+        "and",
+    }
 )
 _BELOW, _BASS = frozenset({"guitar", "double bass"}), frozenset({"double bass"})  # under what they accompany
 _NUMBERS = {

@@ -91,6 +91,16 @@ def test_no_staff_is_silent_for_long(controls: ScoreControls, seed: int) -> None
                 assert rest <= LONGEST_REST_BARS + 1
 
 
+@settings(max_examples=30, deadline=None)
+@given(CONTROLS, st.integers(0, 2**32))
+def test_something_sounds_in_every_bar(controls: ScoreControls, seed: int) -> None:
+    draft, _ = babble(controls, seed)
+    notes = [note for part in draft.parts for staff in part.staves for note in staff]
+    for bar in range(controls.bars):
+        start, end = bar * controls.bar_ticks, (bar + 1) * controls.bar_ticks
+        assert any(note.onset < end and note.end > start for note in notes)
+
+
 def test_the_last_bars_are_counted_down_and_the_header_names_every_staff() -> None:
     controls = ScoreControls(
         instruments=("flute", "piano"),

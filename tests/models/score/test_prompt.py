@@ -236,3 +236,8 @@ def test_every_metre_and_tempo_a_prompt_can_reach_is_playable() -> None:
         for tempo in ("grave", "presto", "30 bpm", "240 bpm"):
             controls = decide(read_prompt(f"{tempo} {metre} flute"), {}, 30.0, 2)
             assert MIN_BPM <= controls.tempo_bpm <= MAX_BPM
+
+
+def test_what_a_song_is_for_is_not_what_it_is_without() -> None:
+    reading = read_prompt("a song without words for voice and piano in A major")
+    assert decide(reading, {}, 20.0, 1).instruments == ("voice", "piano")
