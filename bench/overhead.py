@@ -31,8 +31,8 @@ def covered_s(spans: Iterable[Span]) -> float:
     return total
 
 
-def spans_by_worker(url: str, run_id: str) -> tuple[float, dict[str, list[Span]]]:
-    """Return the wall time of a run and, for every worker, when it executed stages."""
+def spans_by_worker(url: str, run_id: str) -> tuple[Span, dict[str, list[Span]]]:
+    """Return when a run was worked on and, for every worker, when it executed stages."""
     database = connect(url)
     try:
         with database.unit_of_work() as session:
@@ -45,7 +45,10 @@ def spans_by_worker(url: str, run_id: str) -> tuple[float, dict[str, list[Span]]
                     spans.setdefault(known.worker, []).append((began, began + stage.wall_s))
     finally:
         database.close()
-    return run.wall_s or 0.0, spans
+    if run.finished_at is None or run.wall_s is None:
+        raise RuntimeError(f"run {run_id} is {run.state}")
+    ended = run.finished_at.timestamp()
+    return (ended - run.wall_s, ended), spans
 
 
 def main() -> None:
@@ -59,7 +62,7 @@ def main() -> None:
         try:
             answer = tutti(home, "generate", str(given.order), "--workers", str(given.workers))
             command_s = time.monotonic() - began
-            run_s, spans = spans_by_worker(EmbeddedPostgres(home).url(), answer["run"])
+            (run_began, run_ended), spans = spans_by_worker(EmbeddedPostgres(home).url(), answer["run"])
         finally:
             tutti(home, "down")
     busy_s = covered_s(span for each in spans.values() for span in each)
@@ -72,11 +75,16 @@ def main() -> None:
             "idle": 1 - busy_s / wall_s,
             "per_worker": 1 - busy_by_worker_s / (given.workers * wall_s),
         }
-        for name, wall_s in (("run", run_s), ("command", command_s))
+        for name, wall_s in (("run", run_ended - run_began), ("command", command_s))
     ]
+    before_s = min(began for each in spans.values() for began, _ in each) - run_began
+    after_s = run_ended - max(ended for each in spans.values() for _, ended in each)
+    between_s = run_ended - run_began - before_s - after_s - busy_s
     show(rows)
+    print(f"idle in the run: {before_s:.1f} s before, {between_s:.1f} s between, {after_s:.1f} s after all stages")
     print(f"{answer['made']} assets, {answer['audio_s']:.0f} s of music")
-    finish("overhead", {"rows": rows, "made": answer["made"], "audio_s": answer["audio_s"]}, as_json=given.json)
+    figures = {"rows": rows, "before_s": before_s, "between_s": between_s, "after_s": after_s}
+    finish("overhead", figures | {"made": answer["made"], "audio_s": answer["audio_s"]}, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def peak_of_postgres(home: Path) -> Iterator[list[float]]:
     server = psutil.Process(EmbeddedPostgres(home).status().pid)
 
     def watch() -> None:
-        while not stop.wait(0.25):
+        while not stop.wait(1):
             used = 0
             for process in (server, *server.children()):
                 with suppress(psutil.Error):
