@@ -49,6 +49,7 @@ class _Item:
     stages: tuple[StageRecord, ...]
     started_at: datetime
     take: int = 0
+    composed_s: float = 0.0  # spent on earlier takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,9 @@ class ScoreGenerator:
         staves, _ = decode(completion.tokens, len(item.plans), item.controls.bar_ticks)
         heard = heard_key(staves, item.controls)
         if heard != item.controls.key and item.take + 1 < TAKES:
-            self._compose(completion.key, replace(item, take=item.take + 1))
+            self._compose(
+                completion.key, replace(item, take=item.take + 1, composed_s=item.composed_s + completion.wall_s)
+            )
             return None
         del self._items[completion.key]
         return Outcome(completion.key, Composed(item, completion, staves, heard.name))
@@ -207,7 +210,7 @@ class ScoreGenerator:
             input_digest=_sha256(rfc8785.dumps(item.controls.as_dict())),
             output_digest=_sha256(codes),
             started_at=item.started_at,
-            wall_s=completion.wall_s,
+            wall_s=item.composed_s + completion.wall_s,
             detail={
                 "tokens": len(completion.tokens),
                 "nats_a_token": round(-completion.log_likelihood / max(len(completion.tokens), 1), 6),
