@@ -20,7 +20,7 @@ from db.assets import AssetFilter, list_assets, stream_files
 from db.database import Database
 from db.model_versions import register_version
 from db.planning import PlannedRecipe, plan_run
-from db.runs import NewRun, fail_run, finish_run, get_run, resume_run
+from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, load_order
@@ -35,13 +35,13 @@ from flows.working import Job, work_off
 
 @flow(name="generate-catalogue", persist_result=False)
 async def generate_catalogue(
-    order: str, run_id: str, options: dict[str, Any] | None = None, workers: int | None = None
+    order: str, run_id: str | None = None, options: dict[str, Any] | None = None, workers: int | None = None
 ) -> dict[str, int]:
     """Plan an order as a new run and make what is missing of it.
 
     Args:
         order: path of the order.
-        run_id: of the run to be; `db.runs.new_run_id()`.
+        run_id: of the run to be; a new one if not given, as on a schedule.
         options: those of `OrderOptions` that go before what the order says.
         workers: how many; from the settings if not given.
 
@@ -49,6 +49,7 @@ async def generate_catalogue(
         Counts of the run: planned, done, failed.
     """
     services = Services(load_settings())
+    run_id = run_id or new_run_id()
     with stop_on_signals(run_id) as stop, services.open() as backend:
         model = await plan(services, backend, order, run_id, options or {}, stop)
         return await _make(services, backend, run_id, model, workers, stop)
