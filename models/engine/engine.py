@@ -70,11 +70,6 @@ class Engine:
         self._queue: deque[tuple[Request, float]] = deque()
 
     @property
-    def free(self) -> int:
-        """Return how many more requests would be decoded at once."""
-        return max(sum(slot is None for slot in self._slots) - len(self._queue), 0)
-
-    @property
     def busy(self) -> int:
         """Return how many requests are queued or decoded."""
         return sum(slot is not None for slot in self._slots) + len(self._queue)

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from models.digests import digest_of_bytes
 from models.score.controls import METRES, TICKS_PER_QUARTER
 from models.score.vocabulary import GRID, StaffKind
 
@@ -120,7 +121,7 @@ def prepare(data: Path, out: Path, workers: int, progress: Callable[[int, int], 
                     "collection": source.collection,
                     "composer": source.composer,
                     "licence": source.licence,
-                    "digest": "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "digest": digest_of_bytes(path.read_bytes()),
                     "passages": len(passages),
                     "error": error,
                 }

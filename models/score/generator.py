@@ -5,7 +5,6 @@ Stages: read -> compose -> notate -> engrave -> preview. Everything up to the to
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import TypeVar
 import rfc8785
 import torch
 
+from models.digests import digest_of_bytes
 from models.engine.engine import Engine
 from models.engine.requests import Completion, Request
 from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
@@ -96,10 +96,10 @@ class ScoreGenerator:
             GenerationError: the words or controls make no score.
         """
         try:
-            (reading, controls), read = _timed("read", _sha256(rfc8785.dumps(recipe)), lambda: _read(recipe))
+            (reading, controls), read = _timed("read", digest_of_bytes(rfc8785.dumps(recipe)), lambda: _read(recipe))
         except (ControlError, KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no score: {type(error).__name__}: {error}") from error
-        read = replace(read, output_digest=_sha256(rfc8785.dumps(controls.as_dict())))
+        read = replace(read, output_digest=digest_of_bytes(rfc8785.dumps(controls.as_dict())))
         self._compose(key, _Item(recipe, reading, controls, plan_staves(controls), (read,), datetime.now(UTC)))
 
     def advance(self) -> Sequence[Outcome]:
@@ -125,10 +125,10 @@ class ScoreGenerator:
         codes = self._codes(drafted)
         try:
             (musicxml, midi), notated = _timed(
-                "notate", _sha256(codes), lambda: (write_musicxml(draft), write_midi(draft))
+                "notate", digest_of_bytes(codes), lambda: (write_musicxml(draft), write_midi(draft))
             )
-            engraving, engraved = _timed("engrave", _sha256(musicxml), lambda: engrave(musicxml))
-            preview, played = _timed("preview", _sha256(midi), lambda: render_preview(midi))
+            engraving, engraved = _timed("engrave", digest_of_bytes(musicxml), lambda: engrave(musicxml))
+            preview, played = _timed("preview", digest_of_bytes(midi), lambda: render_preview(midi))
         except (NotationError, EngravingError, PreviewError) as error:
             raise GenerationError(f"{type(error).__name__}: {error}") from error
         return Product(
@@ -144,9 +144,11 @@ class ScoreGenerator:
             stages=(
                 *drafted.item.stages,
                 self._compose_record(drafted, codes),
-                replace(notated, output_digest=_sha256(musicxml), detail={"midi": _sha256(midi)}),
-                replace(engraved, output_digest=_sha256(engraving.pdf), detail={"pages": len(engraving.pages)}),
-                replace(played, output_digest=_sha256(preview.flac), detail={"sounds_s": preview.duration_s}),
+                replace(notated, output_digest=digest_of_bytes(musicxml), detail={"midi": digest_of_bytes(midi)}),
+                replace(
+                    engraved, output_digest=digest_of_bytes(engraving.pdf), detail={"pages": len(engraving.pages)}
+                ),
+                replace(played, output_digest=digest_of_bytes(preview.flac), detail={"sounds_s": preview.duration_s}),
             ),
             attributes={
                 "title": controls.title,
@@ -207,8 +209,8 @@ class ScoreGenerator:
         item, completion = drafted.item, drafted.completion
         return StageRecord(
             name="compose",
-            input_digest=_sha256(rfc8785.dumps(item.controls.as_dict())),
-            output_digest=_sha256(codes),
+            input_digest=digest_of_bytes(rfc8785.dumps(item.controls.as_dict())),
+            output_digest=digest_of_bytes(codes),
             started_at=item.started_at,
             wall_s=item.composed_s + completion.wall_s,
             detail={
@@ -241,7 +243,3 @@ def _timed(name: str, input_digest: str, work: Callable[[], T]) -> tuple[T, Stag
     return result, StageRecord(
         name=name, input_digest=input_digest, output_digest="", started_at=started_at, wall_s=wall_s
     )
-
-
-def _sha256(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from models.digests import digest_of_bytes
 from models.score.training import FAR, ScoreTrainingConfig
 from models.score.vocabulary import VOCABULARY
 from models.transformer import Transformer
@@ -78,7 +78,7 @@ def training_data(manifest: Path) -> dict[str, Any]:
         passages[item["collection"]] += item["passages"]
         licences[item["collection"]] = item["licence"]
     return {
-        "manifest": "sha256:" + hashlib.sha256(data).hexdigest(),
+        "manifest": digest_of_bytes(data),
         "collections": [
             {"name": name, "licence": licences[name], "files": files[name], "passages": passages[name]}
             for name in sorted(files)

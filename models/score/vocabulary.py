@@ -14,11 +14,11 @@ Grid: a quarter note has 12 ticks. Binary notes begin and last multiples of 3 (a
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from models.digests import digest_of_bytes
 from models.score.controls import DENSITIES, METRES, TEXTURES
 
 StaffKind = Literal["line", "chords", "upper", "lower"]
@@ -120,7 +120,7 @@ class Vocabulary:
     @cached_property
     def digest(self) -> str:
         """Digest of all names in order: weights belong to one vocabulary."""
-        return "sha256:" + hashlib.sha256(repr(self.names).encode()).hexdigest()
+        return digest_of_bytes(repr(self.names).encode())
 
     def token(self, group: str, value: object) -> int:
         """Return the number of a token; KeyError if there is none of that name."""
