@@ -1,182 +1,257 @@
 """Batch decoding with fixed slots: schedule, step, postprocess.
 
-A request takes a free slot and keeps it until its sequence ends; the next one takes the slot in the same step. Every
-step runs all slots, busy or not, so each linear layer always sees the same number of rows, and attention runs slot
-by slot over a cache length that depends on that slot alone: no bit of a sequence depends on its neighbours.
+A sequence takes free slots and keeps them until it ends; the next one takes them before the next step. No bit of a
+sequence depends on its neighbours: every draw is keyed by what it is for, and a backend runs each row by itself.
 
-The cache of a slot holds the prefix for good and the latest tokens in a ring behind it.
+The cache of a slot holds the prefix for good and the latest inputs in a ring behind it.
 
-Shapes: S slots, L layers, H heads, C cache entries, F entries filled (0 to C), E head width, D width, V vocabulary.
+Shapes: R rows fed, D width, Q sequences that draw, K codebooks, V vocabulary, I known inputs.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from models.engine.requests import Completion, Request
-from models.sampling import sample_token, uniform
-from models.transformer import Transformer, rotary_table
+from models.engine.backend import CHUNK, Backend, CacheSize, Feed
+from models.engine.model import DecoderModel
+from models.engine.patterns import FREE
+from models.engine.requests import Completion, Conditioning, EngineError, Progress, Request
+from models.engine.scheduler import Scheduler
+from models.engine.sequence import Row, Sequence, begin
+from models.engine.torch_backend import TorchBackend
+from models.sampling import log_probabilities, sample_tokens, uniform
 
-CACHE_BUCKET = 128  # attention lengths are multiples of this
-
-
-class EngineError(ValueError):
-    """A request that the engine cannot serve; the message gives the sizes."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    request: Request
-    submitted: float
-    started: float
-    position: int = 0
-    token: int = 0
-    tokens: list[int] = field(default_factory=list)
-    log_likelihood: float = 0.0
+CHUNKS_A_STEP = 32  # of prefill, over all sequences: bounds how long a step can take
 
 
 class Engine:
-    """Continues token sequences with one transformer, `slots` at a time."""
+    """Continues sequences of codes with one model, as many at a time as its slots hold.
 
-    def __init__(self, model: Transformer, *, slots: int, cache_length: int, max_positions: int) -> None:
-        """Allocate the cache on the model's device, in the model's dtype."""
-        if cache_length % CACHE_BUCKET:
-            raise EngineError(f"cache_length {cache_length} is not a multiple of {CACHE_BUCKET}")
-        self.model, self.slots, self.cache_length, self.max_positions = (
-            model.eval(),
-            slots,
-            cache_length,
-            max_positions,
+    Args:
+        model: what continues them.
+        slots: rows of the cache; a sequence with guidance takes two.
+        cache_length: inputs that a row holds.
+        max_positions: inputs of a row altogether, by default as many as it holds.
+        memory_length: rows of memory a sequence may attend to, for models with cross-attention.
+        backend: makes what runs the model.
+    """
+
+    def __init__(
+        self,
+        model: DecoderModel,
+        *,
+        slots: int,
+        cache_length: int,
+        max_positions: int | None = None,
+        memory_length: int = 0,
+        backend: Callable[[DecoderModel, CacheSize], Backend] = TorchBackend,
+    ) -> None:
+        """Allocate the cache."""
+        model.trunk.eval()
+        self.model = model
+        self.size = CacheSize(
+            slots=slots, length=cache_length, positions=max_positions or cache_length, memory=memory_length
         )
-        config, weight = model.config, model.embedding.weight
-        shape = (config.layers, slots, config.heads, cache_length, config.head_width)
-        self.keys_LSHCE = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
-        self.values_LSHCE = torch.zeros_like(self.keys_LSHCE)
-        self.device = weight.device
-        self._rotary_P2E = rotary_table(config, torch.arange(max_positions, device=self.device))
-        self._rows = torch.arange(slots, device=self.device)
-        entries = torch.arange(cache_length, device=self.device)
-        beyond_FC = entries >= torch.arange(cache_length + 1, device=self.device)[:, None]
-        self._masks_FC = torch.zeros_like(beyond_FC, dtype=weight.dtype).masked_fill_(beyond_FC, float("-inf"))
-        self._slots: list[_Slot | None] = [None] * slots
-        self._queue: deque[tuple[Request, float]] = deque()
+        self.backend = backend(model, self.size)
+        self._scheduler = Scheduler(slots)
 
     @property
     def busy(self) -> int:
-        """Return how many requests are queued or decoded."""
-        return sum(slot is not None for slot in self._slots) + len(self._queue)
+        """Return how many requests wait or run."""
+        return len(self._scheduler)
 
     def submit(self, request: Request) -> None:
         """Queue a request.
 
         Raises:
-            EngineError: its prefix leaves no room in the cache, or it may outgrow the positions.
+            EngineError: the cache or the positions cannot hold it, or it does not fit the model.
         """
-        if not 1 <= len(request.prefix) < self.cache_length // 2:
-            raise EngineError(f"a prefix of {len(request.prefix)} tokens, the cache holds {self.cache_length}")
-        if len(request.prefix) + request.max_tokens > self.max_positions:
-            raise EngineError(f"{request.max_tokens} tokens asked, {self.max_positions} positions at most")
-        self._queue.append((request, time.monotonic()))
+        self._check(request)
+        self._scheduler.add(begin(request, self.model, self.backend.device, self.backend.dtype))
 
     def step(self) -> list[Completion]:
-        """Advance every slot by one token and return the sequences that ended."""
+        """Advance every running sequence by one step and return those that ended."""
         self._schedule()
-        if not any(self._slots):
+        fed = [(sequence, sequence.due()) for sequence in self._scheduler.running if self._prefilled(sequence)]
+        if not fed:
             return []
-        logits_SV = self._run()
-        return [done for index in range(self.slots) if (done := self._postprocess(index, logits_SV[index]))]
+        logits_RKV = self._run([(sequence, row) for sequence, rows in fed for row in rows])
+        return self._postprocess(fed, logits_RKV)
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far each request is."""
+        sequences = (*self._scheduler.running, *self._scheduler.waiting)
+        return {sequence.request.key: sequence.progress() for sequence in sequences}
+
+    def cancel(self, key: str) -> bool:
+        """Forget a request; return whether there was one."""
+        sequence = self._scheduler.find(key)
+        if sequence is None:
+            return False
+        if sequence in self._scheduler.running:
+            self._scheduler.release(sequence)
+        else:
+            self._scheduler.waiting.remove(sequence)
+        return True
+
+    def preempt(self, key: str) -> bool:
+        """Take a running request off its slots and queue it again; it goes on later as if nothing had happened."""
+        sequence = self._scheduler.find(key)
+        if sequence is None or sequence not in self._scheduler.running:
+            return False
+        for row in sequence.rows:
+            row.saved = self.backend.save(row.slot, min(row.position, self.size.length))
+        self._scheduler.release(sequence)
+        self._scheduler.add(sequence)
+        return True
 
     def _schedule(self) -> None:
-        for index, slot in enumerate(self._slots):
-            if slot is None and self._queue:
-                request, submitted = self._queue.popleft()
-                self._slots[index] = _Slot(request, submitted, time.monotonic(), token=request.prefix[0])
+        for sequence in self._scheduler.admit():
+            if sequence.started is None:
+                sequence.started = time.monotonic()
+            for row in sequence.rows:
+                if row.saved is None:
+                    self.backend.remember(row.slot, row.conditioning.memory_MD)
+                else:
+                    self.backend.restore(row.slot, row.saved)
+                    row.saved = None
+        chunks = CHUNKS_A_STEP
+        for sequence in self._scheduler.running:
+            for row in sequence.rows:
+                while chunks and row.remaining > CHUNK:
+                    chunk_CD = row.known_ID[row.position : row.position + CHUNK]
+                    self.backend.prefill(row.slot, row.position, chunk_CD)
+                    row.position += CHUNK
+                    chunks -= 1
+
+    def _prefilled(self, sequence: Sequence) -> bool:
+        return all(row.remaining <= CHUNK for row in sequence.rows)
 
     @torch.inference_mode()
-    def _run(self) -> NDArray[np.float32]:
-        """Run the transformer over the current token of every slot; return logits_SV on the host."""
-        tokens_S = torch.tensor([slot.token if slot else 0 for slot in self._slots], device=self.device)
-        positions = [slot.position if slot else 0 for slot in self._slots]
-        entries_S = torch.tensor([self._entry(slot) for slot in self._slots], device=self.device)
-        table_S12E = self._rotary_P2E[torch.tensor(positions, device=self.device)][:, None]
-        x_S1D = self.model.embedding(tokens_S)[:, None]
-        spans = [self._span(slot) if slot else None for slot in self._slots]
-        for layer in range(self.model.config.layers):
-            block = self.model.block(layer)
-            q_S1HE, k_S1HE, v_S1HE = block.project(x_S1D, table_S12E)
-            keys_SHCE, values_SHCE = self.keys_LSHCE[layer], self.values_LSHCE[layer]
-            keys_SHCE[self._rows, :, entries_S] = k_S1HE[:, 0]
-            values_SHCE[self._rows, :, entries_S] = v_S1HE[:, 0]
-            x_S1D = block.absorb(x_S1D, self._attend(q_S1HE, keys_SHCE, values_SHCE, spans))
-        logits: NDArray[np.float32] = self.model.logits(x_S1D)[:, 0].float().cpu().numpy()
-        return logits
+    def _run(self, rows: list[tuple[Sequence, Row]]) -> NDArray[np.float32]:
+        """Feed each row its next input; return logits_RKV."""
+        feeds = [self._feed(row) for _, row in rows]
+        x_RD = self._inputs(rows)
+        for _, row in rows:
+            row.position += 1
+        return self.backend.step(feeds, x_RD)
 
-    def _attend(self, q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, spans: list[Tensor | None]) -> Tensor:
-        mixed = [
-            torch.zeros_like(q_S1HE[s : s + 1]).transpose(1, 2)
-            if span is None
-            else F.scaled_dot_product_attention(
-                q_S1HE[s : s + 1].transpose(1, 2),
-                keys_SHCE[s : s + 1, :, : span.shape[-1]],
-                values_SHCE[s : s + 1, :, : span.shape[-1]],
-                attn_mask=span,
-            )
-            for s, span in enumerate(spans)
+    def _inputs(self, rows: list[tuple[Sequence, Row]]) -> Tensor:
+        device, dtype = self.backend.device, self.backend.dtype
+        x_RD = torch.empty((len(rows), self.model.trunk.config.width), device=device, dtype=dtype)
+        drawn = [index for index, (_, row) in enumerate(rows) if row.remaining <= 0]
+        if drawn:
+            codes = np.stack([rows[index][0].codes_NK[rows[index][0].made - 1] for index in drawn])
+            positions = torch.tensor([rows[index][1].position for index in drawn], device=device)
+            x_RD[drawn] = self.model.embed(torch.from_numpy(codes).to(device), positions).to(dtype)
+        for index, (sequence, row) in enumerate(rows):
+            if row.remaining > 0:
+                x_RD[index] = row.known_ID[row.position]
+            elif row.conditioning.added_ND is not None:
+                x_RD[index] += row.conditioning.added_ND[sequence.made].to(device, dtype)
+        return x_RD
+
+    def _feed(self, row: Row) -> Feed:
+        entry, kept, length = row.position, row.prefix, self.size.length
+        if entry >= length:
+            entry = kept + (entry - kept) % (length - kept)
+        return Feed(slot=row.slot, position=row.position, entry=entry, filled=min(row.position + 1, length))
+
+    def _postprocess(
+        self, fed: list[tuple[Sequence, list[Row]]], logits_RKV: NDArray[np.float32]
+    ) -> list[Completion]:
+        """Draw the codes of every sequence whose known inputs are fed; return what ended."""
+        drawing, first = [], 0
+        for sequence, rows in fed:
+            if rows[0].remaining <= 0:
+                drawing.append((sequence, first))
+            first += len(rows)
+        if not drawing:
+            return []
+        logits_QKV = _guided(drawing, logits_RKV)
+        for (sequence, _), logits_KV in zip(drawing, logits_QKV, strict=True):
+            if sequence.request.constraint is not None:
+                logits_KV[:, ~sequence.request.constraint.allowed()] = -np.inf
+        _draw([sequence for sequence, _ in drawing], logits_QKV)
+        ended = []
+        for sequence, _ in drawing:
+            constraint = sequence.request.constraint
+            if sequence.made == len(sequence.codes_NK) or (constraint is not None and constraint.done):
+                self._scheduler.release(sequence)
+                ended.append(sequence.completion())
+        return ended
+
+    def _check(self, request: Request) -> None:
+        steps, codebooks = request.given_NK.shape
+        if self._scheduler.find(request.key) is not None:
+            raise EngineError(f"request {request.key!r} is already here")
+        if codebooks != self.model.codebooks:
+            raise EngineError(f"{codebooks} codes a step asked of a model with {self.model.codebooks} codebooks")
+        if not (request.given_NK == FREE).any():
+            raise EngineError(f"none of the {steps} steps is to be decoded")
+        if request.constraint is not None and codebooks != 1:
+            raise EngineError(f"a constraint follows one code a step, not {codebooks}")
+        twin = request.unconditional
+        if self.size.slots < 2 and twin is not None:
+            raise EngineError("guidance needs two slots, the engine has one")
+        for conditioning in (request.conditioning, *([twin] if twin is not None else [])):
+            self._check_room(conditioning, steps)
+
+    def _check_room(self, conditioning: Conditioning, steps: int) -> None:
+        prefix, length = len(conditioning.prefix_PD), self.size.length
+        if not 1 <= prefix <= length or (prefix + steps - 1 > length and prefix >= length // 2):
+            raise EngineError(f"a prefix of {prefix} inputs before {steps} steps, the cache holds {length}")
+        if prefix + steps > self.size.positions:
+            raise EngineError(f"{prefix} inputs and {steps} steps, {self.size.positions} positions at most")
+        if conditioning.added_ND is not None and len(conditioning.added_ND) < steps:
+            raise EngineError(f"inputs are added to {len(conditioning.added_ND)} of {steps} steps")
+        memory = conditioning.memory_MD
+        if self.model.trunk.config.cross_attention and memory is None:
+            raise EngineError("the model attends to a memory, none is given")
+        if memory is not None and not 1 <= len(memory) <= self.size.memory:
+            raise EngineError(f"a memory of {len(memory)} rows, the cache holds {self.size.memory}")
+
+
+def _guided(drawing: list[tuple[Sequence, int]], logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logits_QKV of the sequences, those with a twin moved away from it by their guidance scale."""
+    logits_QKV: NDArray[np.float32] = logits_RKV[[first for _, first in drawing]]
+    twins = [q for q, (sequence, _) in enumerate(drawing) if len(sequence.rows) == 2]
+    if twins:
+        without = logits_RKV[[drawing[q][1] + 1 for q in twins]]
+        scales = np.array([drawing[q][0].request.guidance_scale for q in twins], dtype=np.float32)
+        logits_QKV[twins] = without + scales[:, None, None] * (logits_QKV[twins] - without)
+    return logits_QKV
+
+
+def _draw(sequences: list[Sequence], logits_QKV: NDArray[np.float32]) -> None:
+    """Draw every code of the next step that is not given, for all sequences at once."""
+    free_QK = np.stack([sequence.codes_NK[sequence.made] == FREE for sequence in sequences])
+    at_N, codebooks_N = np.nonzero(free_QK)
+    if len(at_N):
+        requests = [sequences[q].request for q in at_N]
+        draws = [
+            uniform(request.seed, request.stage, sequences[q].made, k)
+            for request, q, k in zip(requests, at_N, codebooks_N.tolist(), strict=True)
         ]
-        return torch.cat(mixed).transpose(1, 2).flatten(2)
-
-    def _entry(self, slot: _Slot | None) -> int:
-        """Return where in the cache the current token of a slot is written."""
-        if slot is None:
-            return 0
-        kept = len(slot.request.prefix)
-        if slot.position < self.cache_length:
-            return slot.position
-        return kept + (slot.position - kept) % (self.cache_length - kept)
-
-    def _span(self, slot: _Slot) -> Tensor:
-        """Return what is added to a slot's scores: 0 for the entries it has filled, -inf up to its bucket's end."""
-        filled = min(slot.position + 1, self.cache_length)
-        length = -(-filled // CACHE_BUCKET) * CACHE_BUCKET
-        return self._masks_FC[filled, :length][None, None, None]
-
-    def _postprocess(self, index: int, logits_V: NDArray[np.float32]) -> Completion | None:
-        slot = self._slots[index]
-        if slot is None:
-            return None
-        request = slot.request
-        slot.position += 1
-        if slot.position < len(request.prefix):
-            slot.token = request.prefix[slot.position]
-            return None
-        allowed = request.constraint.allowed()
-        draw = uniform(request.seed, request.stage, len(slot.tokens))
-        token = sample_token(logits_V, allowed, temperature=request.temperature, top_p=request.top_p, draw=draw)
-        slot.log_likelihood += _log_probability(logits_V, allowed, token)
-        slot.tokens.append(token)
-        slot.token = token
-        request.constraint.push(token)
-        if not request.constraint.done and len(slot.tokens) < request.max_tokens:
-            return None
-        self._slots[index] = None
-        return Completion(
-            key=request.key,
-            tokens=tuple(slot.tokens),
-            exhausted=not request.constraint.done,
-            log_likelihood=slot.log_likelihood,
-            queued_s=slot.started - slot.submitted,
-            wall_s=time.monotonic() - slot.started,
+        logits_NV = logits_QKV[at_N, codebooks_N]
+        tokens_N = sample_tokens(
+            logits_NV,
+            np.array(draws),
+            temperature_N=np.array([request.temperature for request in requests]),
+            top_k_N=np.array([request.top_k for request in requests]),
+            top_p_N=np.array([request.top_p for request in requests]),
         )
-
-
-def _log_probability(logits_V: NDArray[np.float32], allowed_V: NDArray[np.bool_], token: int) -> float:
-    scores = logits_V[allowed_V].astype(np.float64)
-    return float(logits_V[token] - scores.max() - np.log(np.exp(scores - scores.max()).sum()))
+        nats_N = log_probabilities(logits_NV, tokens_N)
+        for q, k, token, nats in zip(at_N, codebooks_N, tokens_N, nats_N, strict=True):
+            sequences[q].codes_NK[sequences[q].made, k] = token
+            sequences[q].log_likelihood += float(nats)
+    for sequence in sequences:
+        if sequence.request.constraint is not None:
+            sequence.request.constraint.push(int(sequence.codes_NK[sequence.made, 0]))
+        sequence.made += 1

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import numpy as np
 import rfc8785
 import torch
+from torch import Tensor
 
 from models.digests import digest_of_bytes
 from models.engine.engine import Engine
-from models.engine.requests import Completion, Request
+from models.engine.patterns import FREE
+from models.engine.requests import Completion, Conditioning, Request
 from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
 from models.score.controls import ControlError, ScoreControls
 from models.score.encoding import decode
@@ -34,6 +37,7 @@ from models.weights import CorruptModelError, ModelVersion, load_into
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
 MUSICXML_TYPE = "application/vnd.recordare.musicxml+xml"
 CODES_SCHEMA = "tutti.score-codes/1"
+TOKENS_A_BAR = 8  # of a staff, about: the longest pieces are begun first
 TAKES = 6  # a draft that is not heard in the key asked for is composed anew, at most so often
 T = TypeVar("T")
 
@@ -78,11 +82,13 @@ class ScoreGenerator:
         transformer = Transformer(TransformerConfig(**version.config["transformer"]))
         load_into(transformer, version, device, getattr(torch, dtype))
         self._sampling = version.config["sampling"]
+        self._transformer = transformer
+        self._max_positions = int(version.config["max_positions"])
         self._engine = Engine(
             transformer,
             slots=slots,
             cache_length=version.config["cache_length"],
-            max_positions=version.config["max_positions"],
+            max_positions=self._max_positions,
         )
         self._items: dict[str, _Item] = {}
         self.profile = NumericProfile(
@@ -167,15 +173,22 @@ class ScoreGenerator:
         self._engine.submit(
             Request(
                 key=key,
-                prefix=prefix,
+                conditioning=Conditioning(prefix_PD=self._embed(prefix)),
+                given_NK=np.full((self._max_positions - len(prefix), 1), FREE, dtype=np.int64),
                 constraint=ScoreGrammar(metre=controls.metre, bars=controls.bars, staves=item.plans),
                 seed=int(item.recipe["seed"]),
                 stage=f"compose/{item.take}",
                 temperature=float(self._sampling["temperature"]),
                 top_p=float(self._sampling["top_p"]),
-                max_tokens=self._engine.max_positions - len(prefix),
+                expected_steps=TOKENS_A_BAR * controls.bars * len(item.plans),
             )
         )
+
+    @torch.inference_mode()
+    def _embed(self, prefix: tuple[int, ...]) -> Tensor:
+        device = self._engine.backend.device
+        tokens = torch.tensor(prefix, device=device)[:, None]
+        return self._transformer.embed(tokens, torch.arange(len(prefix), device=device))
 
     def _listen(self, completion: Completion) -> Outcome | None:
         """Keep a take, or ask for another where its key is not the one asked for."""
@@ -183,7 +196,7 @@ class ScoreGenerator:
         if completion.exhausted:
             del self._items[completion.key]
             asked = f"{item.controls.bars} bars for {len(item.controls.instruments)} instruments"
-            error = f"{asked} need over {self._engine.max_positions} tokens; ask for fewer seconds or instruments"
+            error = f"{asked} need over {self._max_positions} tokens; ask for fewer seconds or instruments"
             return Outcome(completion.key, GenerationError(error))
         staves, _ = decode(completion.tokens, len(item.plans), item.controls.bar_ticks)
         heard = heard_key(staves, item.controls)

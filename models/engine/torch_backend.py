@@ -1,0 +1,168 @@
+"""The step in PyTorch, on any device.
+
+Every step runs all rows, busy or not, so that each linear layer always sees the same number of them. Attention runs
+row by row over a cache length that depends on that row alone.
+
+Shapes: S rows, R rows that are fed, L layers, H heads, E head width, D width, C cache entries, F filled entries,
+M rows of a memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.engine.backend import CHUNK, CacheSize, Feed, SavedRow
+from models.engine.model import DecoderModel
+from models.transformer import Block, CrossAttention, rotary_table
+
+BUCKET = 128  # attention lengths are multiples of this
+
+
+class TorchBackend:
+    """Eager PyTorch."""
+
+    name = "torch"
+
+    def __init__(self, model: DecoderModel, size: CacheSize) -> None:
+        """Allocate the cache on the model's device, in the model's dtype."""
+        self.size, self.trunk, self.head_KVD = size, model.trunk, model.head_KVD
+        self.device, self.dtype = self.head_KVD.device, self.head_KVD.dtype
+        config = self.config = model.trunk.config
+        shape = (config.layers, size.slots, config.heads, size.length, config.head_width)
+        self.keys_LSHCE = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        self.values_LSHCE = torch.zeros_like(self.keys_LSHCE)
+        if config.cross_attention:
+            shape = (config.layers, size.slots, config.heads, size.memory, config.head_width)
+            self.memory_keys_LSHME = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            self.memory_values_LSHME = torch.zeros_like(self.memory_keys_LSHME)
+            self.memory_lengths_S = [0] * size.slots
+        self._rotary_P2E = rotary_table(config, torch.arange(size.positions, device=self.device))
+        entries = torch.arange(size.length, device=self.device)
+        beyond_FC = entries >= torch.arange(size.length + 1, device=self.device)[:, None]
+        self._masks_FC = torch.zeros_like(beyond_FC, dtype=self.dtype).masked_fill_(beyond_FC, float("-inf"))
+
+    @torch.inference_mode()
+    def step(self, feeds: Sequence[Feed], x_RD: Tensor) -> NDArray[np.float32]:
+        """Feed one input to each of some rows; return their logits_RKV."""
+        rows_R = torch.tensor([feed.slot for feed in feeds], device=self.device)
+        entries_R = torch.tensor([feed.entry for feed in feeds], device=self.device)
+        positions_S = torch.zeros(self.size.slots, dtype=torch.long, device=self.device)
+        positions_S[rows_R] = torch.tensor([feed.position for feed in feeds], device=self.device)
+        table_S12E = self._rotary_P2E[positions_S][:, None]
+        x_S1D = torch.zeros((self.size.slots, 1, self.config.width), dtype=self.dtype, device=self.device)
+        x_S1D[rows_R, 0] = x_RD
+        masks = {feed.slot: self._mask(feed.filled) for feed in feeds}
+        for layer in range(self.config.layers):
+            block = self.trunk.block(layer)
+            q_S1HE, k_S1HE, v_S1HE = block.project(x_S1D, table_S12E)
+            keys_SHCE, values_SHCE = self.keys_LSHCE[layer], self.values_LSHCE[layer]
+            keys_SHCE[rows_R, :, entries_R] = k_S1HE[rows_R, 0]
+            values_SHCE[rows_R, :, entries_R] = v_S1HE[rows_R, 0]
+            x_S1D = x_S1D + block.attention_out(_attend(q_S1HE, keys_SHCE, values_SHCE, masks))
+            if block.cross is not None:
+                x_S1D = x_S1D + self._hear(block.cross, layer, x_S1D, masks)
+            x_S1D = block.feed(x_S1D)
+        flat_SV = F.linear(self.trunk.norm(x_S1D)[:, 0], self.head_KVD.flatten(0, 1))
+        logits_RKV = flat_SV[rows_R].view(len(feeds), *self.head_KVD.shape[:2])
+        logits: NDArray[np.float32] = logits_RKV.float().cpu().numpy()
+        return logits
+
+    @torch.inference_mode()
+    def prefill(self, slot: int, position: int, x_CD: Tensor) -> None:
+        """Feed CHUNK inputs to one row, into the cache entries of their positions."""
+        end = position + CHUNK
+        table_1C2E = self._rotary_P2E[position:end][None]
+        mask_CF = self._masks_FC[position + 1 : end + 1, :end]
+        x_1CD = x_CD[None]
+        for layer in range(self.config.layers):
+            block: Block = self.trunk.block(layer)
+            q_1CHE, k_1CHE, v_1CHE = block.project(x_1CD, table_1C2E)
+            keys_1HCE, values_1HCE = self.keys_LSHCE[layer, slot, None], self.values_LSHCE[layer, slot, None]
+            keys_1HCE[:, :, position:end] = k_1CHE.transpose(1, 2)
+            values_1HCE[:, :, position:end] = v_1CHE.transpose(1, 2)
+            mixed_1HCE = F.scaled_dot_product_attention(
+                q_1CHE.transpose(1, 2), keys_1HCE[:, :, :end], values_1HCE[:, :, :end], attn_mask=mask_CF
+            )
+            x_1CD = x_1CD + block.attention_out(mixed_1HCE.transpose(1, 2).flatten(2))
+            if block.cross is not None:
+                q_1CHE = block.cross.query(block.cross.norm(x_1CD)).unflatten(-1, (self.config.heads, -1))
+                x_1CD = x_1CD + block.cross.out(self._recall(layer, slot, q_1CHE))
+            x_1CD = block.feed(x_1CD)
+
+    @torch.inference_mode()
+    def remember(self, slot: int, memory_MD: Tensor | None) -> None:
+        """Let a row attend to a memory from now on."""
+        if memory_MD is None:
+            return
+        length = self.memory_lengths_S[slot] = len(memory_MD)
+        memory_1MD = memory_MD.to(self.device, self.dtype)[None]
+        for layer in range(self.config.layers):
+            cross = self.trunk.block(layer).cross
+            assert cross is not None
+            k_1MHE, v_1MHE = cross.remember(memory_1MD)
+            self.memory_keys_LSHME[layer, slot, :, :length] = k_1MHE[0].transpose(0, 1)
+            self.memory_values_LSHME[layer, slot, :, :length] = v_1MHE[0].transpose(0, 1)
+
+    def save(self, slot: int, filled: int) -> SavedRow:
+        """Return a copy of what the cache holds of a row."""
+        kept = [cache[:, slot, :, :filled].clone() for cache in (self.keys_LSHCE, self.values_LSHCE)]
+        if self.config.cross_attention:
+            length = self.memory_lengths_S[slot]
+            memories = (self.memory_keys_LSHME, self.memory_values_LSHME)
+            kept += [cache[:, slot, :, :length].clone() for cache in memories]
+        return SavedRow(tuple(kept))
+
+    def restore(self, slot: int, saved: SavedRow) -> None:
+        """Put a copy back, into any row."""
+        caches = [self.keys_LSHCE, self.values_LSHCE]
+        if self.config.cross_attention:
+            caches += [self.memory_keys_LSHME, self.memory_values_LSHME]
+            self.memory_lengths_S[slot] = saved.tensors[2].shape[2]
+        for cache, kept in zip(caches, saved.tensors, strict=True):
+            cache[:, slot, :, : kept.shape[2]] = kept
+
+    def _hear(self, cross: CrossAttention, layer: int, x_S1D: Tensor, fed: dict[int, Tensor]) -> Tensor:
+        q_S1HE = cross.query(cross.norm(x_S1D)).unflatten(-1, (self.config.heads, -1))
+        mixed = [
+            self._recall(layer, slot, q_S1HE[slot, None]) if slot in fed else torch.zeros_like(x_S1D[slot, None])
+            for slot in range(self.size.slots)
+        ]
+        heard: Tensor = cross.out(torch.cat(mixed))
+        return heard
+
+    def _recall(self, layer: int, slot: int, q_1CHE: Tensor) -> Tensor:
+        """Return mixed_1CD: what one row's queries find in its memory."""
+        length = self.memory_lengths_S[slot]
+        mixed_1HCE = F.scaled_dot_product_attention(
+            q_1CHE.transpose(1, 2),
+            self.memory_keys_LSHME[layer, slot, None, :, :length],
+            self.memory_values_LSHME[layer, slot, None, :, :length],
+        )
+        return mixed_1HCE.transpose(1, 2).flatten(2)
+
+    def _mask(self, filled: int) -> Tensor:
+        """Return what is added to a row's scores: 0 for the entries it has filled, -inf up to its bucket's end."""
+        length = min(-(-filled // BUCKET) * BUCKET, self.size.length)
+        return self._masks_FC[filled, :length][None, None, None]
+
+
+def _attend(q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, masks: dict[int, Tensor]) -> Tensor:
+    """Return mixed_S1D: what each row that has a mask finds among its entries, and zeros for the others."""
+    mixed = [
+        F.scaled_dot_product_attention(
+            q_S1HE[s, None].transpose(1, 2),
+            keys_SHCE[s, None, :, : masks[s].shape[-1]],
+            values_SHCE[s, None, :, : masks[s].shape[-1]],
+            attn_mask=masks[s],
+        )
+        if s in masks
+        else torch.zeros_like(q_S1HE[s, None]).transpose(1, 2)
+        for s in range(len(q_S1HE))
+    ]
+    return torch.cat(mixed).transpose(1, 2).flatten(2)
