@@ -66,4 +66,8 @@ def load_generator(
         from models.score.generator import ScoreGenerator
 
         return ScoreGenerator(version, device=device, dtype=dtype, slots=slots, threads=threads)
+    if architecture == "musiclm":
+        from models.musiclm.generator import MusicLMGenerator
+
+        return MusicLMGenerator(version, device=device, dtype=dtype, slots=slots, threads=threads)
     raise UnknownModelError(f"{version.name}: architecture {architecture!r} is not known to this version of Tutti")

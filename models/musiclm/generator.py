@@ -1,0 +1,243 @@
+"""Soundscapes and music from prompts: read the words, make semantic, coarse and fine codes, choose a take, master it.
+
+Of every piece a fixed number of takes is made; the one whose sound lies nearest to its words in the joint space is
+kept. Stages: condition -> semantic -> coarse -> fine -> decode -> master. Everything up to the codes depends on the
+recipe alone.
+
+Shapes: T samples, F codec frames, K codebooks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import rfc8785
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.digests import digest_of_bytes
+from models.engine.engine import Engine
+from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.mastering import SilentError, master
+from models.mulan.sentences import load_sentences
+from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
+from models.musiclm.model import load_model
+from models.musiclm.take import STAGES, StageName, Take, sampling_from
+from models.musiclm.telling import Telling, sections_of
+from models.weights import ModelVersion
+
+STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
+_CACHE_BUCKET = 128
+_PREFIX_ROOM = 32  # rows before the codes, at most
+_DECODED_AT_ONCE = 1500  # frames: long pieces are decoded in a stream
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """An admitted recipe and its takes."""
+
+    recipe: Mapping[str, Json]
+    telling: Telling
+    condition: StageRecord
+    started_at: datetime
+    waiting: int  # takes that are not finished
+    takes: list[Take] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drafted:
+    """All takes of a piece, as codes."""
+
+    item: _Item
+    samples: int
+
+
+class MusicLMGenerator:
+    """Makes pieces with one version of a MusicLM."""
+
+    def __init__(self, version: ModelVersion, *, device: str, dtype: str, slots: int, threads: int) -> None:
+        """Load the weights.
+
+        Raises:
+            CorruptModelError: they do not fit the configuration or this code.
+            SentencesError: the sentence encoder's package is missing.
+        """
+        torch.set_num_threads(threads)
+        self.version, self.slots = version, slots
+        self._model = load_model(version, device, getattr(torch, dtype))
+        self._sentences = load_sentences(device)
+        self._sampling = sampling_from(version.config["sampling"])
+        self._takes = int(version.config["takes"])
+        rates = {"semantic": self._model.config.semantic_model.frame_rate_hz}
+        self._engines: dict[StageName, Engine] = {}
+        for name in STAGES:
+            sampling, stage = self._sampling.of(name), getattr(self._model, name)
+            rows = 2 if sampling.guidance_scale != 1.0 and stage.config.prefix_codebooks else 1
+            frames = sampling.windowing(rates.get(name, self._model.config.codec.frame_rate_hz)).length
+            length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
+            self._engines[name] = Engine(stage, slots=rows * slots * self._takes, cache_length=length)
+        self._items: dict[str, _Item] = {}
+        self._running: dict[str, Take] = {}
+        self.profile = NumericProfile(
+            device=device, dtype=dtype, torch=str(torch.__version__), backend="torch", slots=slots, threads=threads
+        )
+
+    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
+        """Read the words and queue all takes.
+
+        Raises:
+            GenerationError: the recipe asks for what this model does not make.
+        """
+        started_at, began = datetime.now(UTC), time.perf_counter()
+        try:
+            if unknown := sorted(set(recipe["controls"]) - {"story"}):
+                raise GenerationError(f"{self.version.name} has no control {unknown[0]!r}; say it in the prompt")
+            telling = Telling(sections_of(recipe), self._sentences, self._model.mulan)
+            samples = round(float(recipe["duration_s"]) * self._model.config.codec.sample_rate_hz)
+            seed = int(recipe["seed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
+        tokens = [tokens_P.tolist() for tokens_P in telling.tokens_P]
+        condition = StageRecord(
+            name="condition",
+            input_digest=digest_of_bytes(rfc8785.dumps(recipe)),
+            output_digest=digest_of_bytes(rfc8785.dumps(tokens)),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={"mulan_tokens": tokens},
+        )
+        item = _Item(recipe, telling, condition, started_at, self._takes)
+        self._items[key] = item
+        frames = math.ceil(samples / self._model.config.codec.hop_length)
+        for number in range(self._takes):
+            take = Take(key, number, seed, telling, self._model, self._sampling, frames)
+            item.takes.append(take)
+            self._submit(take)
+
+    def advance(self) -> Sequence[Outcome]:
+        """Run some steps of every stage; return the pieces of which all takes are made."""
+        outcomes: list[Outcome] = []
+        for _ in range(STEPS_AN_ADVANCE):
+            for engine in self._engines.values():
+                for completion in engine.step():
+                    take = self._running.pop(completion.key)
+                    take.absorb(completion)
+                    if not self._submit(take) and (done := self._finished(take.key)):
+                        outcomes.append(done)
+            if outcomes or not self._running:
+                break
+        return outcomes
+
+    def finish(self, drafted: Drafted) -> Product:
+        """Decode all takes, keep the one nearest to its words, and master it.
+
+        Raises:
+            GenerationError: no take can be heard.
+        """
+        item, began, started_at = drafted.item, time.perf_counter(), datetime.now(UTC)
+        waveforms = [self._decode(take.codes_FK)[: drafted.samples] for take in item.takes]
+        likenesses = [self._likeness(item.telling, waveform) for waveform in waveforms]
+        best = max(range(len(likenesses)), key=lambda n: likenesses[n])
+        take, waveform_T = item.takes[best], waveforms[best]
+        codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
+        pcm = waveform_T.numpy()
+        decoded = StageRecord(
+            name="decode",
+            input_digest=digest_of_bytes(codes),
+            output_digest=digest_of_bytes(pcm.astype("<f4").tobytes()),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={"likeness_of_takes": [round(each, 6) for each in likenesses], "take": best},
+        )
+        began, started_at = time.perf_counter(), datetime.now(UTC)
+        rate = self._model.config.codec.sample_rate_hz
+        try:
+            mastered = master(pcm.copy(), rate)
+        except SilentError as error:
+            raise GenerationError(f"the piece cannot be heard: {error}") from error
+        mastering = StageRecord(
+            name="master",
+            input_digest=decoded.output_digest,
+            output_digest=digest_of_bytes(mastered.flac),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={"loudness_lufs": mastered.loudness_lufs, "peak_dbfs": mastered.peak_dbfs},
+        )
+        return Product(
+            files=(
+                ProductFile(role="waveform", name="audio.flac", media_type="audio/flac", data=mastered.flac),
+                ProductFile(role="codes", name=NAME, media_type=MEDIA_TYPE, data=codes),
+            ),
+            duration_s=mastered.duration_s,
+            stages=(item.condition, *self._stage_records(item, take), decoded, mastering),
+            attributes={
+                "title": item.recipe["prompt"],
+                "likeness": round(likenesses[best], 4),
+                "takes": len(item.takes),
+                "take": best,
+                "sample_rate_hz": rate,
+                "loudness_lufs": mastered.loudness_lufs,
+            },
+        )
+
+    def _submit(self, take: Take) -> bool:
+        """Queue a take's next request; return whether there was one."""
+        following = take.next_request()
+        if following is None:
+            return False
+        name, request = following
+        self._running[request.key] = take
+        self._engines[name].submit(request)
+        return True
+
+    def _finished(self, key: str) -> Outcome | None:
+        item = self._items[key]
+        item.waiting -= 1
+        if item.waiting:
+            return None
+        del self._items[key]
+        samples = round(float(item.recipe["duration_s"]) * self._model.config.codec.sample_rate_hz)
+        return Outcome(key, Drafted(item, samples))
+
+    @torch.inference_mode()
+    def _decode(self, codes_FK: NDArray[np.int64]) -> Tensor:
+        codes = torch.from_numpy(codes_FK)[None].to(self._model.semantic.start_1D.device)
+        return torch.cat(list(self._model.codec.decode_stream(torch.split(codes, _DECODED_AT_ONCE, dim=1))), dim=1)[
+            0
+        ].cpu()
+
+    @torch.inference_mode()
+    def _likeness(self, telling: Telling, waveform_T: Tensor) -> float:
+        """Return how near a take lies to its words in the joint space: the mean cosine over its sections."""
+        rate = self._model.config.codec.sample_rate_hz
+        device = self._model.semantic.start_1D.device
+        spans = [
+            (section, self._model.mulan.embed_audio(waveform_T[round(begin * rate) : round(end * rate)].to(device)))
+            for section, begin, end in telling.spans(len(waveform_T) / rate)
+        ]
+        return telling.likeness(spans)
+
+    def _stage_records(self, item: _Item, take: Take) -> list[StageRecord]:
+        records, before = [], item.condition.output_digest
+        for name in STAGES:
+            codes = take.made[name]
+            after = digest_of_bytes(codes.astype("<i2").tobytes())
+            detail = {
+                "codes": codes.size,
+                "nats_a_code": round(take.nats[name] / codes.size, 6),
+                "model": self.version.digest,
+            }
+            records.append(
+                StageRecord(
+                    name=name, input_digest=before, output_digest=after, started_at=item.started_at,
+                    wall_s=take.wall_s[name], detail=detail,
+                )
+            )  # fmt: skip
+            before = after
+        return records

@@ -1,0 +1,180 @@
+"""The steps from free material to musiclm-small, each resumable, in the order they depend on each other.
+
+    clips -> codec ------> codes ------------> coarse-stage, fine-stage
+          -> joint, semantic -> tokens -> semantic-stage (and both of the above)
+
+Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
+side by side, in processes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from models.material.clips import ClipSet
+from models.material.render import RenderConfig, render
+from models.mulan.model import Mulan
+from models.mulan.sentences import load_sentences
+from models.mulan.training import MulanTrainee, caption_vectors
+from models.musiclm import recipes
+from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
+from models.musiclm.training import StageTrainee
+from models.soundstream.codec import SoundStream
+from models.soundstream.training import CodecTrainee
+from models.training.run import Report, Schedule, Trainee, run
+from models.w2v_bert.model import W2vBert
+from models.w2v_bert.training import SemanticTrainee
+
+Part = TypeVar("Part", bound=nn.Module)
+STEPS = ("clips", "codec", "joint", "semantic", "tokens", "semantic-stage", "codes", "coarse-stage", "fine-stage")
+
+
+class PipelineError(Exception):
+    """A step cannot start; the message names what has to come before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    root: Path
+
+    def part(self, name: str) -> Path:
+        return self.root / name
+
+    def weights(self, name: str) -> Path:
+        return self.root / name / "weights.pt"
+
+
+class Pipeline:
+    """Trains the parts in a folder."""
+
+    def __init__(self, data: Path, out: Path, *, workers: int, device: str, report: Report) -> None:
+        """Take the folder with free material, the one to work in, and who is told how far it is."""
+        self._data, self._out, self._workers, self._device, self._report = data, out, workers, device, report
+        self._paths = _Paths(out)
+
+    def step(self, name: str) -> None:
+        """Make one step, or go on with it; one that is done already is not made again.
+
+        Raises:
+            PipelineError: what it depends on is not there.
+            RunError: its folder holds a run of another configuration.
+            CorpusError, AmbienceError, SynthError: material or what plays it is missing.
+        """
+        steps: dict[str, Callable[[], object]] = {
+            "clips": self._render,
+            "codec": self._train_codec,
+            "joint": self._train_joint,
+            "semantic": self._train_semantic,
+            "tokens": lambda: self.tokens,
+            "semantic-stage": lambda: self._train_stage("semantic"),
+            "codes": lambda: self.codes_NFK,
+            "coarse-stage": lambda: self._train_stage("coarse"),
+            "fine-stage": lambda: self._train_stage("fine"),
+        }
+        steps[name]()
+
+    @cached_property
+    def clips(self) -> ClipSet:
+        """The rendered clips."""
+        return ClipSet(self._paths.part("clips"))
+
+    @cached_property
+    def captions_NCS(self) -> Tensor:
+        """Sentence vectors of all captions."""
+        path = self._paths.part("captions.pt")
+        if not path.is_file():
+            self._out.mkdir(parents=True, exist_ok=True)
+            torch.save(caption_vectors(self.clips, load_sentences(), self._told("captions")), path)
+        vectors: Tensor = torch.load(path, weights_only=True)
+        return vectors
+
+    @cached_property
+    def tokens(self) -> SemanticTokens:
+        """Semantic and MuLan tokens of all clips."""
+        return semantic_tokens(
+            self.clips,
+            self.semantic,
+            self.joint,
+            self.captions_NCS,
+            self._paths.part("tokens.pt"),
+            self._told("tokens"),
+        )
+
+    @cached_property
+    def codes_NFK(self) -> Tensor:
+        """Codec codes of all clips."""
+        return codec_tokens(self.clips, self.codec, self._paths.part("codes.pt"), self._told("codes"))
+
+    @cached_property
+    def codec(self) -> SoundStream:
+        """The trained codec."""
+        return self._trained("codec", SoundStream(recipes.codec("")[0].codec))
+
+    @cached_property
+    def joint(self) -> Mulan:
+        """The trained joint model."""
+        return self._trained("joint", Mulan(recipes.joint("")[0].model))
+
+    @cached_property
+    def semantic(self) -> W2vBert:
+        """The trained semantic model."""
+        return self._trained("semantic", W2vBert(recipes.semantic("")[0].model))
+
+    def _render(self) -> None:
+        if not self._paths.part("clips/manifest.json").is_file():
+            config = RenderConfig()
+            render(config, self._data, self._paths.part("clips"), self._workers, self._told_phase)
+
+    def _train_codec(self) -> None:
+        config, schedule = recipes.codec(self.clips.manifest_digest)
+        trainee = CodecTrainee(config, self.clips, self._device)
+        self._run("codec", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _train_joint(self) -> None:
+        config, schedule = recipes.joint(self.clips.manifest_digest)
+        trainee = MulanTrainee(config, self.clips, self.captions_NCS, self._device)
+        self._run("joint", trainee, schedule, config, lambda: trainee.quantise(self._told("joint tokens")))
+
+    def _train_semantic(self) -> None:
+        config, schedule = recipes.semantic(self.clips.manifest_digest)
+        trainee = SemanticTrainee(config, self.clips, self._device)
+        self._run("semantic", trainee, schedule, config, lambda: trainee.classify(self._told("semantic classes")))
+
+    def _train_stage(self, kind: recipes.StageKind) -> None:
+        config, schedule = recipes.stage(kind, self.clips.manifest_digest)
+        trainee = StageTrainee(
+            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
+            self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
+        )  # fmt: skip
+        self._run(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _run(
+        self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
+    ) -> None:
+        """Train a part and keep the weights that are used from now on."""
+        folder = self._paths.part(name)
+        run(name, trainee, schedule, config, folder, self._report)
+        if not self._paths.weights(name).is_file():
+            partial = folder / "weights.partial"
+            torch.save(released().state_dict(), partial)
+            partial.replace(self._paths.weights(name))
+
+    def _trained(self, name: str, part: Part) -> Part:
+        path = self._paths.weights(name)
+        if not path.is_file():
+            raise PipelineError(f"{path} is missing: the step {name!r} comes first")
+        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        return part.eval().requires_grad_(requires_grad=False)
+
+    def _told_phase(self, phase: str, done: int, total: int) -> None:
+        self._report(phase, done, total, {})
+
+    def _told(self, phase: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._report(phase, done, total, {})

@@ -1,0 +1,58 @@
+"""How musiclm-small is trained: every part's configuration and schedule, for two processor cores."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from models.mulan import model as mulan
+from models.mulan.training import MulanTrainingConfig
+from models.musiclm import stage as stages
+from models.musiclm.training import StageTrainingConfig
+from models.soundstream import codec as soundstream
+from models.soundstream.training import CodecTrainingConfig
+from models.training.run import Schedule
+from models.w2v_bert import model as w2v_bert
+from models.w2v_bert.training import SemanticTrainingConfig
+
+StageKind = Literal["semantic", "coarse", "fine"]
+
+
+def codec(manifest: str) -> tuple[CodecTrainingConfig, Schedule]:
+    """Return the recipe of the codec."""
+    schedule = Schedule(steps=11_000, learning_rate=1e-3, warmup=300, last=0.03, evaluate_every=500)
+    config = CodecTrainingConfig(
+        codec=soundstream.small(), manifest=manifest, batch=12, late_spectrum_weight=4.0, late_from=3200
+    )
+    return config, schedule
+
+
+def semantic(manifest: str) -> tuple[SemanticTrainingConfig, Schedule]:
+    """Return the recipe of w2v-BERT."""
+    schedule = Schedule(steps=1800, learning_rate=1.2e-3, warmup=150, last=0.03, evaluate_every=300)
+    return SemanticTrainingConfig(model=w2v_bert.small(), manifest=manifest), schedule
+
+
+def joint(manifest: str) -> tuple[MulanTrainingConfig, Schedule]:
+    """Return the recipe of MuLan."""
+    schedule = Schedule(steps=1600, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=400)
+    return MulanTrainingConfig(model=mulan.small(), manifest=manifest), schedule
+
+
+def stage(kind: StageKind, manifest: str) -> tuple[StageTrainingConfig, Schedule]:
+    """Return the recipe of a stage."""
+    sizes = stages.small()
+    match kind:
+        case "semantic":
+            config = StageTrainingConfig(
+                stage=sizes.semantic, kind=kind, manifest=manifest, seed=3, batch=16, frames=250
+            )
+            schedule = Schedule(steps=2200, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=200)
+        case "coarse":
+            config = StageTrainingConfig(
+                stage=sizes.coarse, kind=kind, manifest=manifest, seed=4, batch=8, frames=400
+            )
+            schedule = Schedule(steps=1800, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=200)
+        case "fine":
+            config = StageTrainingConfig(stage=sizes.fine, kind=kind, manifest=manifest, seed=5, batch=16, frames=150)
+            schedule = Schedule(steps=2200, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=200)
+    return config, schedule

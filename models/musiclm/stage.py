@@ -1,0 +1,190 @@
+"""A stage of the hierarchy: a decoder over codes, told by a prefix and by codes known for every step.
+
+Semantic (MusicLM, section 3.2): prefix MuLan tokens; one codebook, a step for each semantic token.
+Coarse: prefix MuLan tokens; the coarse codebooks of the codec in the delay pattern; the semantic tokens of each
+frame's time are added to its input. Fine: the coarse codes of each frame are added to its input.
+The paper puts what a stage is told before its codes and flattens the codebooks into one sequence: a clip of 10 s then
+has 2,262 coarse steps where here it has 503, which is what two processor cores can learn and play in reasonable time.
+`paper` keeps the paper's sizes in this layout.
+
+Shapes: B batch, P rows of the prefix, N steps, K codebooks, V entries, A added codebooks, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.transformer import Trunk, TrunkConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """Size of a stage and what it is told.
+
+    `prefix_codebooks` of `prefix_entries` come before the codes; `added_codebooks` of `added_entries` are added to
+    each step's input. `codebooks` of `entries` are predicted.
+    """
+
+    trunk: TrunkConfig
+    codebooks: int
+    entries: int
+    prefix_codebooks: int = 0
+    prefix_entries: int = 0
+    added_codebooks: int = 0
+    added_entries: int = 0
+
+    @property
+    def hole(self) -> int:
+        """The code that stands where a codebook of the delay pattern has not begun or has ended."""
+        return self.entries
+
+
+def _trunk(layers: int, width: int) -> TrunkConfig:
+    return TrunkConfig(layers=layers, width=width, heads=width // 64, feed_forward=4 * width)
+
+
+def semantic(trunk: TrunkConfig, *, classes: int, prefix: tuple[int, int]) -> StageConfig:
+    """Return the first stage: MuLan tokens (codebooks, entries) to semantic tokens."""
+    return StageConfig(
+        trunk=trunk, codebooks=1, entries=classes, prefix_codebooks=prefix[0], prefix_entries=prefix[1]
+    )
+
+
+def coarse(trunk: TrunkConfig, *, codebooks: int, entries: int, classes: int, prefix: tuple[int, int]) -> StageConfig:
+    """Return the second stage: MuLan and semantic tokens to coarse codes; a step hears its token and the next."""
+    return StageConfig(
+        trunk=trunk, codebooks=codebooks, entries=entries, prefix_codebooks=prefix[0], prefix_entries=prefix[1],
+        added_codebooks=2, added_entries=classes,
+    )  # fmt: skip
+
+
+def fine(trunk: TrunkConfig, *, codebooks: int, coarse_codebooks: int, entries: int) -> StageConfig:
+    """Return the third stage: coarse codes to fine codes."""
+    return StageConfig(
+        trunk=trunk, codebooks=codebooks, entries=entries, added_codebooks=coarse_codebooks, added_entries=entries
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The three stages of a model, and how the codec's codebooks are shared out."""
+
+    semantic: StageConfig
+    coarse: StageConfig
+    fine: StageConfig
+
+
+def small() -> Stages:
+    """Return the stages that ship: 6.6, 8.9 and 5.3 million parameters."""
+    prefix = (8, 256)
+    return Stages(
+        semantic=semantic(_trunk(8, 256), classes=512, prefix=prefix),
+        coarse=coarse(_trunk(8, 256), codebooks=4, entries=1024, classes=512, prefix=prefix),
+        fine=fine(_trunk(6, 192), codebooks=4, coarse_codebooks=4, entries=1024),
+    )
+
+
+def paper() -> Stages:
+    """Return the paper's stages: 24 layers, 16 heads, width 1024, feed-forward 4096; 12 codebooks of 1024."""
+    prefix, trunk = (12, 1024), TrunkConfig(layers=24, width=1024, heads=16, feed_forward=4096, dropout=0.1)
+    return Stages(
+        semantic=semantic(trunk, classes=1024, prefix=prefix),
+        coarse=coarse(trunk, codebooks=4, entries=1024, classes=1024, prefix=prefix),
+        fine=fine(trunk, codebooks=8, coarse_codebooks=4, entries=1024),
+    )
+
+
+class Stage(nn.Module):
+    """Embeddings, a trunk, and a head for each codebook."""
+
+    def __init__(self, config: StageConfig) -> None:
+        super().__init__()
+        self.config, width = config, config.trunk.width
+        self.trunk = Trunk(config.trunk)
+        self.codes = nn.Embedding(config.codebooks * (config.entries + 1), width)  # an entry more: the hole
+        self.heads_KVD = nn.Parameter(torch.zeros(config.codebooks, config.entries, width))
+        self.start_1D = nn.Parameter(torch.zeros(1, width))
+        self.prefix = nn.Embedding(max(config.prefix_codebooks * config.prefix_entries, 1), width)
+        self.untold_PD = nn.Parameter(torch.zeros(config.prefix_codebooks, width))
+        self.added = nn.Embedding(max(config.added_codebooks * config.added_entries, 1), width)
+
+    @property
+    def codebooks(self) -> int:
+        """Codes a step, as the engine asks for it."""
+        return self.config.codebooks
+
+    @property
+    def head_KVD(self) -> Tensor:
+        """The heads' weights, as the engine asks for them."""
+        return self.heads_KVD
+
+    def embed(self, codes_SK: Tensor, positions_S: Tensor) -> Tensor:  # noqa: ARG002  # positions are rotary
+        """Return x_SD: the sum of the embedded codes; leading shapes may be any."""
+        return _summed(self.codes, codes_SK, self.config.entries + 1)
+
+    def embed_prefix(self, tokens_P: Tensor | None) -> Tensor:
+        """Return the prefix (1 + P, D) of these tokens, or what stands for none: the untold prefix of guidance."""
+        told = self.untold_PD if tokens_P is None else self._prefix_rows(tokens_P)
+        return torch.cat([told, self.start_1D])
+
+    def embed_added(self, codes_NA: Tensor) -> Tensor:
+        """Return what is added to the inputs, (N, D)."""
+        return _summed(self.added, codes_NA, self.config.added_entries)
+
+    def forward(
+        self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
+    ) -> Tensor:
+        """Return logits_BNKV of every step's codes, given those before.
+
+        Args:
+            codes_BNK: steps as the pattern lays them out, holes included.
+            prefix_BP: tokens before the codes, if the stage has any.
+            told_B: False for items whose prefix is left untold, which guidance learns from.
+            added_BNA: codes added to each step's input, if the stage has any.
+        """
+        batch, steps, _ = codes_BNK.shape
+        rows = [self.start_1D.expand(batch, 1, -1)]
+        if prefix_BP is not None and told_B is not None:
+            told = torch.where(told_B[:, None, None], self._prefix_rows(prefix_BP), self.untold_PD)
+            rows.insert(0, told)
+        rows.append(self.embed(codes_BNK[:, :-1], codes_BNK))
+        x_BTD = torch.cat(rows, dim=1)
+        before = x_BTD.shape[1] - steps
+        if added_BNA is not None:
+            x_BTD = x_BTD + F.pad(self.embed_added(added_BNA), (0, 0, before, 0))
+        positions_1T = torch.arange(x_BTD.shape[1], device=x_BTD.device)[None]
+        hidden_BND = self.trunk.hidden(x_BTD, positions_1T)[:, before:]
+        return torch.einsum("bnd,kvd->bnkv", hidden_BND, self.heads_KVD.to(hidden_BND.dtype))
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw all weights."""
+        self.trunk.reset_parameters(generator)
+        with torch.no_grad():
+            for weight in (self.codes.weight, self.heads_KVD, self.start_1D, self.prefix.weight, self.untold_PD):
+                weight.normal_(0.0, 0.02, generator=generator)
+            self.added.weight.normal_(0.0, 0.02, generator=generator)
+
+    def _prefix_rows(self, tokens_P: Tensor) -> Tensor:
+        offsets = torch.arange(self.config.prefix_codebooks, device=tokens_P.device) * self.config.prefix_entries
+        return cast(Tensor, self.prefix(tokens_P + offsets))
+
+
+def _summed(table: nn.Embedding, codes_K: Tensor, entries: int) -> Tensor:
+    """Return the sum over the last axis of the codes' embeddings; codebook k has the k-th block of the table."""
+    offsets = torch.arange(codes_K.shape[-1], device=codes_K.device) * entries
+    return cast(Tensor, table(codes_K + offsets).sum(dim=-2))
+
+
+def heard_by(tokens_F: Tensor, steps: int) -> Tensor:
+    """Return added_N2 for the coarse stage: the semantic token of each step's time and the one after.
+
+    Shapes: F semantic tokens, at half the codec's frame rate.
+    """
+    now = (torch.arange(steps, device=tokens_F.device) // 2).clamp(max=tokens_F.shape[-1] - 1)
+    following = (now + 1).clamp(max=tokens_F.shape[-1] - 1)
+    return torch.stack([tokens_F[..., now], tokens_F[..., following]], dim=-1)

@@ -1,0 +1,159 @@
+"""One take of a piece, from its telling to its codes: which request comes next, stage by stage, window by window.
+
+Everything depends on the recipe and the number of the take alone.
+
+Shapes: Q semantic frames, F codec frames, K codebooks, W frames of a window, N steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.engine.patterns import Delay, Parallel, to_decode
+from models.engine.requests import Completion, Conditioning, Request
+from models.musiclm.model import MusicLM
+from models.musiclm.stage import Stage, heard_by
+from models.musiclm.telling import Telling
+from models.musiclm.windows import Window, Windowing
+
+StageName = Literal["semantic", "coarse", "fine"]
+STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSampling:
+    """How a stage draws, and in what windows it works (seconds)."""
+
+    temperature: float
+    top_k: int
+    guidance_scale: float
+    window_s: float
+    given_s: float
+
+    def windowing(self, frame_rate_hz: float) -> Windowing:
+        """Return the windows in frames."""
+        return Windowing(round(self.window_s * frame_rate_hz), round(self.given_s * frame_rate_hz))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a version draws."""
+
+    semantic: StageSampling
+    coarse: StageSampling
+    fine: StageSampling
+
+    def of(self, stage: StageName) -> StageSampling:
+        """Return a stage's."""
+        return {"semantic": self.semantic, "coarse": self.coarse, "fine": self.fine}[stage]
+
+
+def sampling_from(values: Mapping[str, Mapping[str, Any]]) -> Sampling:
+    """Read the sampling of a version's configuration."""
+    return Sampling(**{name: StageSampling(**values[name]) for name in STAGES})
+
+
+@dataclass(slots=True, eq=False)
+class Take:
+    """A take on its way."""
+
+    key: str
+    number: int
+    seed: int
+    telling: Telling
+    model: MusicLM
+    sampling: Sampling
+    codec_frames: int
+    made: dict[StageName, Codes] = field(default_factory=dict)
+    wall_s: dict[StageName, float] = field(default_factory=dict)
+    nats: dict[StageName, float] = field(default_factory=dict)
+    _steps: Iterator[tuple[StageName, Request]] = field(init=False)
+    _current: tuple[StageName, Window, Request] | None = None
+
+    def __post_init__(self) -> None:
+        for name in STAGES:
+            frames, codebooks = self._frames(name), self._stage(name).codebooks
+            self.made[name] = np.zeros((frames, codebooks), dtype=np.int64)
+            self.wall_s[name] = self.nats[name] = 0.0
+        self._steps = self._requests()
+
+    def next_request(self) -> tuple[StageName, Request] | None:
+        """Return what is to be decoded next and by which stage; None when all is made."""
+        return next(self._steps, None)
+
+    def absorb(self, completion: Completion) -> None:
+        """Take up what the last request came to."""
+        assert self._current is not None
+        name, window, _ = self._current
+        codes_WK = self._pattern(name).gather(completion.codes_NK)
+        self.made[name][window.start : window.end] = codes_WK
+        self.wall_s[name] += completion.wall_s
+        self.nats[name] -= completion.log_likelihood
+
+    @property
+    def codes_FK(self) -> Codes:
+        """The codec's codes, coarse and fine."""
+        return np.concatenate([self.made["coarse"], self.made["fine"]], axis=1)
+
+    def _requests(self) -> Iterator[tuple[StageName, Request]]:
+        for name in STAGES:
+            windows = self.sampling.of(name).windowing(self._rate_hz(name)).over(self._frames(name))
+            for number, window in enumerate(windows):
+                request = self._request(name, number, window)
+                self._current = (name, window, request)
+                yield name, request
+
+    @torch.inference_mode()
+    def _request(self, name: StageName, number: int, window: Window) -> Request:
+        stage, sampling, rate = self._stage(name), self.sampling.of(name), self._rate_hz(name)
+        given_WK = self.made[name][window.start : window.start + window.given]
+        given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
+        added_ND = self._added(name, window, len(given_NK))
+        told = None
+        if stage.config.prefix_codebooks:
+            told = self.telling.tokens_for((window.start + window.given) / rate, window.end / rate)
+        guided = told is not None and sampling.guidance_scale != 1.0
+        return Request(
+            key=f"{self.key}/{self.number}",
+            conditioning=Conditioning(prefix_PD=stage.embed_prefix(told), added_ND=added_ND),
+            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=added_ND) if guided else None,
+            guidance_scale=sampling.guidance_scale,
+            given_NK=given_NK,
+            seed=self.seed,
+            stage=f"{name}/{self.number}/{number}",
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+        )
+
+    def _added(self, name: StageName, window: Window, steps: int) -> Tensor | None:
+        stage = self._stage(name)
+        device = stage.start_1D.device
+        if name == "semantic":
+            return None
+        if name == "coarse":
+            tokens_Q = torch.from_numpy(self.made["semantic"][window.start // 2 : -(-window.end // 2), 0]).to(device)
+            return stage.embed_added(heard_by(tokens_Q, steps))
+        codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
+        frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
+        return stage.embed_added(codes_WK[frames])
+
+    def _stage(self, name: StageName) -> Stage:
+        return {"semantic": self.model.semantic, "coarse": self.model.coarse, "fine": self.model.fine}[name]
+
+    def _pattern(self, name: StageName) -> Delay | Parallel:
+        return Parallel() if name == "semantic" else Delay(self._stage(name).config.hole)
+
+    def _rate_hz(self, name: StageName) -> float:
+        config = self.model.config
+        return config.semantic_model.frame_rate_hz if name == "semantic" else config.codec.frame_rate_hz
+
+    def _frames(self, name: StageName) -> int:
+        return -(-self.codec_frames // 2) if name == "semantic" else self.codec_frames

@@ -1,0 +1,184 @@
+"""Training of a stage: next-code prediction over clips' tokens.
+
+MuLan tokens of the audio condition the training, as in the paper; a share of the items is told by the tokens of a
+caption instead, which closes the gap between the two towers that a small model leaves, and a share is told nothing,
+which guidance needs.
+
+Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, A added codebooks, F codec frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.musiclm.stage import Stage, StageConfig, heard_by
+from models.musiclm.tokens import SemanticTokens
+from models.training.averaging import Average
+from models.training.draws import generator, torch_generator
+from models.training.run import Metrics
+
+_AVERAGED_EVERY = 4
+_VALIDATION_BATCHES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTrainingConfig:
+    """Recipe of a stage's training. `frames` is the length of a crop, in the stage's own steps before the pattern."""
+
+    stage: StageConfig
+    kind: Literal["semantic", "coarse", "fine"]
+    manifest: str
+    seed: int
+    batch: int
+    frames: int
+    from_caption: float = 0.4
+    untold: float = 0.12
+    weight_decay: float = 0.05
+    averaging: float = 0.998
+    dtype: str = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    codes_BNK: Tensor
+    prefix_BP: Tensor | None
+    told_B: Tensor | None
+    added_BNA: Tensor | None
+
+
+class StageTrainee:
+    """A stage, its optimiser, and tokens."""
+
+    def __init__(
+        self,
+        config: StageTrainingConfig,
+        tokens: SemanticTokens,
+        codes_NFK: Tensor | None,
+        training: Sequence[int],
+        validation: Sequence[int],
+        device: str = "cpu",
+    ) -> None:
+        """Take tokens of all clips, and which clips to learn from and to be measured on."""
+        self.config, self.tokens, self.codes_NFK, self.device = config, tokens, codes_NFK, torch.device(device)
+        self._training, self._validation = np.array(training), np.array(validation)
+        self.stage = Stage(config.stage)
+        self.stage.reset_parameters(torch_generator(config.seed, 0, 0))
+        self.stage.to(self.device)
+        self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
+        decayed = [p for p in self.stage.parameters() if p.ndim >= 2]
+        others = [p for p in self.stage.parameters() if p.ndim < 2]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.95), fused=True,
+        )  # fmt: skip
+
+    def step(self, step: int, learning_rate: float) -> Metrics:
+        """Make one step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        self.stage.train()
+        loss = self._nats(self.stage, self._batch(self._training, generator(self.config.seed, 1, step))).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.stage.parameters(), 1.0)
+        self.optimiser.step()
+        if step % _AVERAGED_EVERY == 0:
+            self.average.follow(self.stage, step // _AVERAGED_EVERY)
+        return {"nats": float(loss.detach())}
+
+    @torch.inference_mode()
+    def evaluate(self) -> Metrics:
+        """Return nats a code on held-out clips, for each codebook."""
+        stage = self.average.module
+        assert isinstance(stage, Stage)
+        rows = [
+            self._nats(stage, self._batch(self._validation, generator(self.config.seed, 2, number)))
+            for number in range(_VALIDATION_BATCHES)
+        ]
+        nats_K = torch.stack(rows).mean(dim=0)
+        return {f"validation_{k}": round(float(nats), 4) for k, nats in enumerate(nats_K)}
+
+    def _nats(self, stage: Stage, batch: _Batch) -> Tensor:
+        """Return the mean cross-entropy of each codebook, holes left out."""
+        autocast = torch.autocast(
+            self.device.type, getattr(torch, self.config.dtype), enabled=self.config.dtype != "float32"
+        )
+        with autocast:
+            logits_BNKV = stage(batch.codes_BNK, batch.prefix_BP, batch.told_B, batch.added_BNA)
+        targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == stage.config.hole, -1)
+        return torch.stack(
+            [
+                F.cross_entropy(
+                    logits_BNKV[:, :, k].flatten(0, 1).float(), targets_BNK[:, :, k].flatten(), ignore_index=-1
+                )
+                for k in range(stage.config.codebooks)
+            ]
+        )
+
+    def _batch(self, numbers: np.ndarray, rng: np.random.Generator) -> _Batch:
+        config = self.config
+        chosen = torch.from_numpy(rng.choice(numbers, config.batch))
+        whole = (
+            self.tokens.semantic_NQ.shape[1] if config.kind == "semantic" else 2 * self.tokens.semantic_NQ.shape[1]
+        )
+        start = 2 * int(rng.integers((whole - config.frames) // 2 + 1))
+        prefix = told = added = None
+        if config.stage.prefix_codebooks:
+            caption = torch.from_numpy(rng.integers(self.tokens.text_NCP.shape[1], size=config.batch))
+            by_caption = torch.from_numpy(rng.random(config.batch) < config.from_caption)
+            prefix = torch.where(
+                by_caption[:, None], self.tokens.text_NCP[chosen, caption], self.tokens.audio_NP[chosen]
+            ).long()
+            told = torch.from_numpy(rng.random(config.batch) >= config.untold)
+        if config.kind == "semantic":
+            codes_BNK = self.tokens.semantic_NQ[chosen, start : start + config.frames].long()[..., None]
+        else:
+            assert self.codes_NFK is not None
+            codes_BFK = self.codes_NFK[chosen, start : start + config.frames].long()
+            own, books = config.stage.codebooks, config.stage.added_codebooks
+            if config.kind == "coarse":
+                codes_BNK = delayed(codes_BFK[..., :own], config.stage.hole)
+                semantic = self.tokens.semantic_NQ[chosen, start // 2 : (start + config.frames) // 2].long()
+                added = heard_by(semantic, codes_BNK.shape[1])
+            else:
+                codes_BNK = delayed(codes_BFK[..., books : books + own], config.stage.hole)
+                added = _held(codes_BFK[..., :books], codes_BNK.shape[1])
+        moved = [None if x is None else x.to(self.device) for x in (codes_BNK, prefix, told, added)]
+        assert moved[0] is not None
+        return _Batch(moved[0], *moved[1:])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, averages and the optimiser."""
+        return {
+            "stage": self.stage.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.stage.load_state_dict(state["stage"])
+        self.average.module.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def delayed(codes_BFK: Tensor, hole: int) -> Tensor:
+    """Return codes_BNK in the delay pattern, N = F + K - 1: as models.engine.patterns.Delay, for a batch."""
+    batch, frames, codebooks = codes_BFK.shape
+    steps_BNK = codes_BFK.new_full((batch, frames + codebooks - 1, codebooks), hole)
+    for k in range(codebooks):
+        steps_BNK[:, k : k + frames, k] = codes_BFK[..., k]
+    return steps_BNK
+
+
+def _held(codes_BFK: Tensor, steps: int) -> Tensor:
+    """Return the codes of every step: those of its frame, the last frame's where the pattern runs on."""
+    frames = torch.arange(steps).clamp(max=codes_BFK.shape[1] - 1)
+    return codes_BFK[:, frames]
