@@ -23,7 +23,7 @@ from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.model_choice import choose_version, registration
-from flows.order import OrderOptions, load_order
+from flows.order import OrderOptions, check_controls, load_order
 from flows.planning import plan_recipes
 from flows.recipe import ModelIdentity
 from flows.services import Backend, Services
@@ -123,6 +123,7 @@ def _plan(
 ) -> str:
     order = load_order(Path(path), OrderOptions(**options))
     version = choose_version(order.model, order.kind, services.settings)
+    check_controls(order, version.kind)
     identity = ModelIdentity(version.name, version.digest, version.kind)
     record = {**order.record, "model": version.reference, "kind": version.kind}
     with database.unit_of_work() as session:

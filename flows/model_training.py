@@ -12,7 +12,7 @@ from flows.errors import FlowError
 if TYPE_CHECKING:
     from models.weights import ModelVersion
 
-TRAINABLE = ("score-small",)
+TRAINABLE = ("musiclm-small", "score-small")
 Report = Callable[[str, int, int, Mapping[str, float]], None]  # phase, done, of how many, figures
 
 
@@ -20,13 +20,34 @@ class TrainingError(FlowError):
     """A training that cannot start; the message says what would be right."""
 
 
-def train(model: str, data: Path, out: Path, *, device: str, report: Report) -> ModelVersion:
-    """Prepare the corpus, train (or go on with the training in `out`), and write the version to out/version.
+def train(
+    model: str, data: Path, out: Path, *, device: str, report: Report, step: str | None = None
+) -> ModelVersion | None:
+    """Prepare the material, train (or go on with the training in `out`), and write the version to out/version.
+
+    Args:
+        model: one of TRAINABLE.
+        data: the folder with the free material.
+        out: where the training lives.
+        device: what it runs on.
+        report: told how far it is.
+        step: only this step of a model that is trained in several; others can run side by side.
+
+    Returns:
+        The version, or None after a step that is not the last.
 
     Raises:
-        TrainingError: no such model, no training material, or another training in `out`.
+        TrainingError: no such model or step, no training material, or another training in `out`.
     """
     _check(model)
+    if model == "musiclm-small":
+        return _train_musiclm(data, out, device, report, step)
+    if step is not None:
+        raise TrainingError(f"{model} is trained in one step; leave --step out")
+    return _train_score(data, out, device, report)
+
+
+def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVersion:
     import torch
 
     from models.score.corpus import CorpusError, load_passages, prepare
@@ -53,6 +74,30 @@ def train(model: str, data: Path, out: Path, *, device: str, report: Report) -> 
     except ValueError as error:
         raise TrainingError(str(error)) from error
     return release(trained.cpu(), config, corpus, run, out / "version")
+
+
+def _train_musiclm(data: Path, out: Path, device: str, report: Report, step: str | None) -> ModelVersion | None:
+    import torch
+
+    from models.material.ambience import AmbienceError
+    from models.material.clips import ClipsError
+    from models.material.synth import SynthError
+    from models.mulan.sentences import SentencesError
+    from models.musiclm.pipeline import STEPS, Pipeline, PipelineError
+    from models.score.corpus import CorpusError
+    from models.training.run import RunError
+
+    if step is not None and step not in STEPS:
+        raise TrainingError(f"no step {step!r}; the steps are, in order: {', '.join(STEPS)}")
+    workers = os.cpu_count() or 1
+    torch.set_num_threads(1 if step else workers)  # a step alone is meant to run beside others
+    pipeline = Pipeline(data, out, workers=workers, device=device, report=report)
+    try:
+        for name in (step,) if step else STEPS:
+            pipeline.step(name)
+    except (AmbienceError, ClipsError, CorpusError, PipelineError, RunError, SentencesError, SynthError) as error:
+        raise TrainingError(str(error)) from error
+    return pipeline.released
 
 
 def evaluate(version: ModelVersion, corpus: Path | None, drafts: int, *, report: Report) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from flows.errors import OrderError, Place
 from flows.order_schema import (
     CATALOGUE_NAME,
-    CONTROLS,
     HEADER_KEYS,
     MAX_COUNT,
+    SCORE_CONTROLS,
+    SOUNDSCAPE_CONTROLS,
     TRACK_KEYS,
     WrittenHeader,
     WrittenTrack,
@@ -80,6 +81,7 @@ class Order:
     seed: int
     tracks: Iterable[Track]
     record: Mapping[str, Any]
+    first_uses: Mapping[str, Place]  # of each control
 
 
 def load_order(path: Path, options: OrderOptions | None = None) -> Order:
@@ -95,6 +97,8 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         header, tracks = _load_yaml(path, options)
     else:
         header, tracks = _load_rows(path, options)
+    first_uses: dict[str, Place] = {}
+    record = {"file": path.name, **header.model_dump(), **_check_tracks(tracks, first_uses)}
     return Order(
         path=path,
         digest=_digest(path),
@@ -103,8 +107,21 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         kind=header.kind,
         seed=header.seed,
         tracks=tracks,
-        record={"file": path.name, **header.model_dump(), **_check_tracks(tracks)},
+        record=record,
+        first_uses=first_uses,
     )
+
+
+def check_controls(order: Order, kind: str) -> None:
+    """See that an order fixes nothing that this kind of piece does not have.
+
+    Raises:
+        OrderError: it does; the error names the first place.
+    """
+    known = {"score": SCORE_CONTROLS, "soundscape": SOUNDSCAPE_CONTROLS}[kind]
+    for name, place in order.first_uses.items():
+        if name not in known:
+            raise OrderError(place, f"a {kind} has no {name!r}; say it in the prompt")
 
 
 def _digest(path: Path) -> str:
@@ -207,24 +224,33 @@ def _track(row: Mapping[str, Any], header: WrittenHeader, order: Path, place: Ca
     matrix = tuple((name, tuple(values)) for name, values in (written.matrix or {}).items())
     if written.prompt is not None:
         check_template(written.prompt, matrix, place)
+    prompt, duration_s = written.prompt, header.duration_s if written.duration_s is None else written.duration_s
+    controls = {name: value for name in SCORE_CONTROLS if (value := getattr(written, name)) is not None}
+    if written.story is not None:
+        if written.story[-1].at_s >= duration_s:
+            raise OrderError(place(("story",)), f"its last section begins after the end, at {duration_s:g} s")
+        controls["story"] = [section.model_dump() for section in written.story]
+        prompt = " / ".join(section.prompt for section in written.story)
     return Track(
         place=place(()),
-        prompt=written.prompt,
+        prompt=prompt,
         source=source,
         sample=written.sample,
         count=written.count,
         seed=written.seed,
-        duration_s=header.duration_s if written.duration_s is None else written.duration_s,
+        duration_s=duration_s,
         matrix=matrix,
-        controls={
-            name: value for name in CONTROLS if (value := getattr(written, name)) is not None
-        },
-    )  # fmt: skip
+        controls=controls,
+    )
 
 
 def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> None:
-    if written.prompt is None and written.prompts_from is None:
-        raise OrderError(place(()), "a track needs 'prompt' or 'prompts_from'")
+    if written.story is not None and (written.prompt is not None or written.prompts_from is not None):
+        raise OrderError(
+            place(("story",)), "a track has 'story' or a prompt, not both: the story's sections are prompts"
+        )
+    if written.prompt is None and written.prompts_from is None and written.story is None:
+        raise OrderError(place(()), "a track needs 'prompt', 'prompts_from' or 'story'")
     if written.prompt is not None and written.prompts_from is not None:
         raise OrderError(place(("prompts_from",)), "a track has 'prompt' or 'prompts_from', not both")
     if written.sample is not None and written.prompts_from is None:
@@ -235,11 +261,13 @@ def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> N
         raise OrderError(place(("seed",)), f"with 'count' it runs past the last seed, {2**SEED_BITS - 1}")
 
 
-def _check_tracks(tracks: Iterable[Track]) -> dict[str, Any]:
-    """Go through everything once; return what a run keeps of the tracks."""
+def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> dict[str, Any]:
+    """Go through everything once; return what a run keeps of the tracks, and note where controls are first used."""
     items = number = 0
     listed: list[dict[str, Any]] = []
     for track in tracks:
+        for name in track.controls:
+            first_uses.setdefault(name, track.place)
         prompts = 1 if track.source is None else check_source(track.source, track.sample, track.place)
         for _, values in track.matrix:
             prompts *= len(values)

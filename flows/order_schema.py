@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -95,11 +96,27 @@ class _Written(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class WrittenSection(_Written):
+    """One entry of `story`: what is heard from a time on."""
+
+    at_s: Annotated[float, Field(ge=0, le=MAX_DURATION_S)]
+    prompt: Prompt
+
+
+def _story(sections: list[WrittenSection]) -> list[WrittenSection]:
+    if not sections or sections[0].at_s != 0:
+        raise ValueError("begins with a section at_s: 0")
+    if any(b.at_s <= a.at_s for a, b in pairwise(sections)):
+        raise ValueError("sections go on in time: each at_s is later than the one before")
+    return sections
+
+
 class WrittenTrack(_Written):
     """One entry of `tracks`, one row of a CSV, one line of a JSONL."""
 
     prompt: Prompt | None = None
     prompts_from: str | None = None
+    story: Annotated[list[WrittenSection], AfterValidator(_story)] | None = None
     sample: Count | None = None
     count: Count = 1
     seed: Seed | None = None
@@ -124,7 +141,8 @@ class WrittenHeader(_Written):
     duration_s: Duration = DEFAULT_DURATION_S
 
 
-CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
+SCORE_CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
+SOUNDSCAPE_CONTROLS: Final = ("story",)
 TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
 HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)
 _WORDS: Final = {

@@ -36,7 +36,7 @@ def generate(
     order: Annotated[Path, typer.Argument(metavar="ORDER", help="A .yaml, .csv or .jsonl order.")],
     catalogue: Annotated[str | None, typer.Option(help="Name of the catalogue; else the order's.")] = None,
     model: Annotated[str | None, typer.Option(help="Model or model@digest; else the order's.")] = None,
-    kind: Annotated[str | None, typer.Option(help="What to make: score.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What to make: score or soundscape.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed that all seeds derive from; else the order's.")] = None,
     duration_s: Annotated[float | None, typer.Option(help="Seconds, for tracks that do not say.")] = None,
     workers: WorkersOption = None,
@@ -49,7 +49,7 @@ def generate(
     """
     with errors_told():
         from flows.model_choice import choose_version
-        from flows.order import OrderOptions, load_order
+        from flows.order import OrderOptions, check_controls, load_order
         from flows.services import Services
         from flows.settings import load_settings
 
@@ -57,7 +57,7 @@ def generate(
         options = OrderOptions(catalogue, model, kind, seed, duration_s)  # type: ignore[arg-type]  # load_order checks
         services = Services(load_settings())
         checked = load_order(order, options)
-        choose_version(checked.model, checked.kind, services.settings)
+        check_controls(checked, choose_version(checked.model, checked.kind, services.settings).kind)
         services.check_given()
 
         from db.runs import new_run_id

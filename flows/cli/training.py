@@ -14,7 +14,7 @@ from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, note
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="score-small")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="musiclm-small or score-small")]
 EVERY_S = 10.0
 
 
@@ -26,21 +26,26 @@ def add_to(app: typer.Typer) -> None:
 
 def train(
     model: Model,
-    data: Annotated[Path, typer.Option(help="Folder with openscore-lieder/ and openscore-quartets/.")],
+    data: Annotated[Path, typer.Option(help="Folder with openscore-lieder/, openscore-quartets/ and ambience/.")],
     out: Annotated[Path, typer.Option(help="Folder of the training; an interrupted one goes on there.")],
+    step: Annotated[
+        str | None, typer.Option(help="Of musiclm-small: only this step, so that steps can run side by side.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Train MODEL from scores, or go on with the training in --out, and write the version to OUT/version."""
+    """Train MODEL from free material, or go on with the training in --out, and write the version to OUT/version."""
     with errors_told():
         from flows.model_training import TrainingError
         from flows.model_training import train as run
 
         try:
-            version = run(model, data, out, device=device, report=_Progress())
+            version = run(model, data, out, device=device, report=_Progress(), step=step)
         except TrainingError as error:
             raise InputError(str(error)) from error
-        if as_json:
+        if version is None:
+            answer(f"the step {step!r} is done; all steps: tutti models train {model} --data {data} --out {out}")
+        elif as_json:
             answer_json({"model": version.name, "digest": version.digest, "path": str(version.path)})
         else:
             answer(f"{version.reference} is in {version.path}; add it with: tutti models add {version.path}")

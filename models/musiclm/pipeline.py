@@ -24,6 +24,9 @@ from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
+from models.musiclm.model import MusicLM, MusicLMConfig
+from models.musiclm.release import release
+from models.musiclm.stage import Stage
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
 from models.musiclm.training import StageTrainee
 from models.soundstream.codec import SoundStream
@@ -31,9 +34,12 @@ from models.soundstream.training import CodecTrainee
 from models.training.run import Report, Schedule, Trainee, run
 from models.w2v_bert.model import W2vBert
 from models.w2v_bert.training import SemanticTrainee
+from models.weights import CARD, ModelVersion, read_version
 
+KINDS: tuple[recipes.StageKind, ...] = ("semantic", "coarse", "fine")
 Part = TypeVar("Part", bound=nn.Module)
-STEPS = ("clips", "codec", "joint", "semantic", "tokens", "semantic-stage", "codes", "coarse-stage", "fine-stage")
+STEPS = ("clips", "codec", "joint", "semantic", "tokens", "semantic-stage", "codes", "coarse-stage", "fine-stage",
+         "release")  # fmt: skip
 
 
 class PipelineError(Exception):
@@ -77,6 +83,7 @@ class Pipeline:
             "codes": lambda: self.codes_NFK,
             "coarse-stage": lambda: self._train_stage("coarse"),
             "fine-stage": lambda: self._train_stage("fine"),
+            "release": self._release,
         }
         steps[name]()
 
@@ -126,6 +133,26 @@ class Pipeline:
     def semantic(self) -> W2vBert:
         """The trained semantic model."""
         return self._trained("semantic", W2vBert(recipes.semantic("")[0].model))
+
+    @property
+    def released(self) -> ModelVersion | None:
+        """The version that the last step wrote, if it was made."""
+        folder = self._paths.part("version")
+        return read_version(folder) if (folder / CARD).is_file() else None
+
+    def _release(self) -> None:
+        if self.released is None:
+            stages = {kind: recipes.stage(kind, "")[0].stage for kind in KINDS}
+            sizes = MusicLMConfig(
+                codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config, **stages
+            )
+            model = MusicLM(sizes)
+            parts = {"codec": self.codec, "mulan": self.joint, "semantic_model": self.semantic} | {
+                kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in KINDS
+            }
+            for name, part in parts.items():
+                getattr(model, name).load_state_dict(part.state_dict())
+            release(model, self._out, self._paths.part("version"))
 
     def _render(self) -> None:
         if not self._paths.part("clips/manifest.json").is_file():

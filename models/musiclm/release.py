@@ -1,0 +1,96 @@
+"""From finished trainings to a model version: packed weights, configuration, card."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from models.digests import digest_of_bytes
+from models.musiclm.model import MusicLM
+from models.musiclm.take import Sampling, StageSampling
+from models.training.run import read_metrics
+from models.weights import CARD, ModelVersion, read_version, write_version
+
+NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
+LICENCE = "Apache-2.0"
+TAKES = 2
+_BODY = Path(__file__).with_name("card_body.md")
+PARTS = ("codec", "joint", "semantic", "semantic-stage", "coarse-stage", "fine-stage")
+
+
+def sampling() -> Sampling:
+    """Return how musiclm-small draws; windows are those it was trained on."""
+    return Sampling(
+        semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
+        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
+        fine=StageSampling(temperature=0.4, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
+    )
+
+
+def release(model: MusicLM, training: Path, folder: Path) -> ModelVersion:
+    """Write a version into `folder`.
+
+    Args:
+        model: the trained parts.
+        training: the pipeline's folder, with the manifest of the clips and the parts' runs.
+        folder: where the version goes.
+    """
+    settings = {
+        "name": NAME,
+        "kind": KIND,
+        "architecture": ARCHITECTURE,
+        "parts": model.config.as_dict(),
+        "sampling": asdict(sampling()),
+        "takes": TAKES,
+    }
+    front = {
+        "name": NAME,
+        "kind": KIND,
+        "licence": LICENCE,
+        "created": datetime.now(UTC).date().isoformat(),
+        "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+        "training_data": training_data(training / "clips" / "manifest.json"),
+        "training": {name: _spent(training / name) for name in PARTS} | {"torch": str(torch.__version__)},
+        "metrics": {},
+    }
+    return write_version(folder, model.packed(), settings, _card(front))
+
+
+def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVersion:
+    """Put measured figures into a version's card; its digest stays."""
+    front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
+    (version.path / CARD).write_text(_card(front), encoding="utf-8")
+    return read_version(version.path)
+
+
+def training_data(manifest: Path) -> dict[str, Any]:
+    """Sum up a manifest of clips: its digest, and the sources by collection and licence."""
+    data = manifest.read_bytes()
+    sources = Counter((each["isPartOf"], each["license"]) for each in json.loads(data)["isBasedOn"])
+    return {
+        "manifest": digest_of_bytes(data),
+        "collections": [
+            {"name": name, "licence": licence, "files": count} for (name, licence), count in sorted(sources.items())
+        ],
+    }
+
+
+def _spent(run: Path) -> dict[str, Any]:
+    """Return a run's length and its last figures on held-out clips."""
+    metrics = read_metrics(run)
+    held_out = next(row for row in reversed(metrics) if len(row) > len(metrics[0]))
+    figures = {name: value for name, value in held_out.items() if name not in metrics[0]}
+    return {"steps": int(metrics[-1]["step"]), "wall_s": round(metrics[-1]["elapsed_s"])} | figures
+
+
+def _card(front: Mapping[str, Any]) -> str:
+    head = yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{head}---\n\n{_BODY.read_text(encoding='utf-8')}"

@@ -1,0 +1,95 @@
+"""A stage predicts in training what the engine plays, and has the paper's size where it should."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_musiclm import config, model
+
+from models.engine.engine import Engine
+from models.engine.patterns import Delay, to_decode
+from models.engine.requests import Conditioning, Request
+from models.musiclm.stage import Stage, heard_by, paper
+from models.musiclm.training import delayed
+from models.transformer import TrunkConfig
+
+
+@given(frames=st.integers(1, 20), codebooks=st.integers(1, 5), seed=st.integers(0, 9))
+def test_training_and_engine_lay_codes_out_alike(frames, codebooks, seed):
+    codes = np.random.default_rng(seed).integers(0, 16, (frames, codebooks))
+    laid = delayed(torch.from_numpy(codes)[None], 16)[0].numpy()
+    assert np.array_equal(laid, Delay(16).spread(codes))
+
+
+def test_the_engine_plays_what_training_predicts():
+    stage = model().coarse
+    prefix, semantic = torch.tensor([1, 5, 7]), torch.randint(12, (6,), generator=torch.Generator().manual_seed(0))
+    added = heard_by(semantic, 13)
+    engine = Engine(stage, slots=2, cache_length=128)
+    with torch.inference_mode():
+        request = Request(
+            key="a", conditioning=Conditioning(prefix_PD=stage.embed_prefix(prefix), added_ND=stage.embed_added(added)),
+            given_NK=Delay(16).spread(to_decode(np.zeros((0, 2), dtype=np.int64), 12)), seed=0, stage="coarse", temperature=0,
+        )  # fmt: skip
+        engine.submit(request)
+        done = []
+        while not done:
+            done = engine.step()
+        codes = torch.from_numpy(done[0].codes_NK)
+        logits = stage(codes[None], prefix[None], torch.tensor([True]), added[None])[0]
+    free = codes != stage.config.hole
+    assert torch.equal(logits.argmax(dim=-1)[free], codes[free])
+    assert len(codes[free].unique()) > 2
+
+
+def test_what_is_left_untold_makes_no_difference():
+    stage = model().semantic
+    codes, told = torch.randint(12, (2, 9, 1)), torch.tensor([False, False])
+    with torch.inference_mode():
+        a, b = (stage(codes, torch.full((2, 3), token), told, None) for token in (1, 6))
+        c = stage(codes, torch.full((2, 3), 6), ~told, None)
+    assert torch.equal(a, b)
+    assert not torch.allclose(b, c)
+
+
+def test_a_step_of_the_coarse_stage_hears_its_semantic_token_and_the_next():
+    assert heard_by(torch.tensor([4, 5, 6]), 7).tolist() == [[4, 5], [4, 5], [5, 6], [5, 6], [6, 6], [6, 6], [6, 6]]
+
+
+@pytest.mark.parametrize("name", ["semantic", "coarse", "fine"])
+def test_the_papers_stages_have_430_million_parameters_and_learn_when_shrunken(name):
+    settings = getattr(paper(), name)
+    with torch.device("meta"):
+        stage = Stage(settings)
+    in_trunk = sum(p.numel() for p in stage.trunk.parameters())
+    # The paper's figure has relative position embeddings and a gated feed-forward that this trunk has not.
+    assert (settings.trunk.layers, settings.trunk.width, settings.trunk.heads) == (24, 1024, 16)
+    assert in_trunk == pytest.approx(302e6, rel=0.05)
+
+
+def _shrunken(settings):
+    import dataclasses
+
+    trunk = TrunkConfig(layers=2, width=32, heads=2, feed_forward=64)
+    return dataclasses.replace(settings, trunk=trunk)
+
+
+@pytest.mark.parametrize("name", ["semantic", "coarse", "fine"])
+def test_a_shrunken_paper_stage_learns_from_one_step(name):
+    stage = Stage(_shrunken(getattr(paper(), name)))
+    stage.reset_parameters(torch.Generator().manual_seed(0))
+    settings, draw = stage.config, torch.Generator().manual_seed(1)
+    codes = torch.randint(settings.entries, (2, 12, settings.codebooks), generator=draw)
+    prefix = torch.randint(1024, (2, settings.prefix_codebooks), generator=draw) if settings.prefix_codebooks else None
+    added = torch.randint(1024, (2, 12, settings.added_codebooks), generator=draw) if settings.added_codebooks else None
+    optimiser = torch.optim.AdamW(stage.parameters(), lr=3e-3)
+
+    def loss():
+        logits = stage(codes, prefix, torch.tensor([True, True]), added)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 2), codes.flatten())
+
+    before = loss()
+    before.backward()
+    optimiser.step()
+    assert loss() < before

@@ -1,0 +1,98 @@
+"""A run can be killed at any step and goes on with the figures it would have had."""
+
+import dataclasses
+
+import pytest
+import torch
+from tiny_musiclm import CODEC, MULAN, W2V_BERT, clips, config
+
+from models.mulan.training import MulanTrainee, MulanTrainingConfig
+from models.musiclm.tokens import SemanticTokens
+from models.musiclm.training import StageTrainee, StageTrainingConfig
+from models.soundstream.training import CodecTrainee, CodecTrainingConfig
+from models.training.run import RunError, Schedule, read_metrics, run
+from models.w2v_bert.training import SemanticTrainee, SemanticTrainingConfig
+
+SCHEDULE = Schedule(steps=6, learning_rate=1e-3, warmup=2, evaluate_every=3, checkpoint_every_s=0.0)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_at(step):
+    def report(name, done, total, figures):
+        if done == step:
+            raise KilledError
+
+    return report
+
+
+def quietly(name, done, total, figures):
+    pass
+
+
+def codec(folder):
+    recipe = CodecTrainingConfig(
+        codec=CODEC, manifest="m", batch=2, segment=3200, dtype="float32", adversary_from=4, late_from=3,
+        late_spectrum_weight=2.0,
+    )  # fmt: skip
+    return CodecTrainee(recipe, clips(folder)), recipe
+
+
+def semantic(folder):
+    recipe = SemanticTrainingConfig(model=W2V_BERT, manifest="m", batch=2, segment=16_000, dtype="float32")
+    return SemanticTrainee(recipe, clips(folder)), recipe
+
+
+def joint(folder):
+    recipe = MulanTrainingConfig(model=MULAN, manifest="m", batch=4, segment=16_128, dtype="float32")
+    vectors = torch.randn(12, 1, 384, generator=torch.Generator().manual_seed(0))
+    return MulanTrainee(recipe, clips(folder), vectors), recipe
+
+
+def stage(folder):
+    draw = torch.Generator().manual_seed(0)
+
+    def tokens(high, *shape):
+        return torch.randint(high, shape, generator=draw).short()
+
+    known = SemanticTokens(
+        semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3)
+    )
+    recipe = StageTrainingConfig(
+        stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32"
+    )
+    return StageTrainee(recipe, known, tokens(16, 12, 500, 4), range(8), range(8, 12)), recipe
+
+
+def timeless(metrics):
+    return [{name: value for name, value in row.items() if name != "elapsed_s"} for row in metrics]
+
+
+@pytest.mark.parametrize("make", [codec, semantic, joint, stage])
+def test_a_killed_training_goes_on_with_identical_losses(make, tmp_path):
+    trainee, recipe = make(tmp_path / "a")
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "whole", quietly)
+    trainee, recipe = make(tmp_path / "b")
+    with pytest.raises(KilledError):
+        run("part", trainee, SCHEDULE, recipe, tmp_path / "broken", killed_at(3))
+    trainee, recipe = make(tmp_path / "c")
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "broken", quietly)
+    assert timeless(read_metrics(tmp_path / "broken")) == timeless(read_metrics(tmp_path / "whole"))
+
+
+def test_a_folder_with_another_recipe_is_refused_by_name(tmp_path):
+    trainee, recipe = stage(tmp_path / "clips")
+    run("part", trainee, dataclasses.replace(SCHEDULE, steps=1), recipe, tmp_path / "run", quietly)
+    with pytest.raises(RunError, match=r"another configuration \(config.seed, schedule.steps\)"):
+        run("part", trainee, SCHEDULE, dataclasses.replace(recipe, seed=9), tmp_path / "run", quietly)
+
+
+def test_the_rate_rises_and_then_falls_to_its_last_share():
+    schedule = Schedule(steps=100, learning_rate=1.0, warmup=10, last=0.1)
+    rates = [schedule.rate(step) for step in range(101)]
+    assert rates[9] == 1.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(0.1)
