@@ -61,7 +61,7 @@ def request(
 ) -> Request:
     """The nth of a mixed crowd: with and without guidance, prefixes, additions and continuations."""
     width = model.trunk.config.width
-    frames = frames if frames is not None else 5 + 7 * (n % 4)
+    frames = frames if frames is not None else 4 + 3 * (n % 4)
     codes_TK = np.full((frames, CODEBOOKS), FREE)
     codes_TK[:given] = np.random.default_rng(n).integers(0, ENTRIES, (given, CODEBOOKS))
     grid_NK = Delay(ENTRIES).spread(codes_TK)
@@ -73,7 +73,7 @@ def request(
             memory_MD=rows(seed + 2, 2 + n % 5, width) if model.trunk.config.cross_attention else None,
         )
 
-    prefix = prefix if prefix is not None else 1 + (37 * n) % 90
+    prefix = prefix if prefix is not None else 1 + (37 * n) % 50
     arguments = {
         "key": str(n),
         "conditioning": told(100 * n, prefix),

@@ -19,6 +19,11 @@ from torch import Tensor
 
 from models.transformer import TrunkConfig
 
+
+class BackendUnavailableError(Exception):
+    """This backend cannot run this model here; the message says why."""
+
+
 CHUNK = 32  # inputs of a prefill; fewer go through steps, as everything else does
 
 

@@ -39,7 +39,7 @@ class Engine:
         cache_length: inputs that a row holds.
         max_positions: inputs of a row altogether, by default as many as it holds.
         memory_length: rows of memory a sequence may attend to, for models with cross-attention.
-        backend: makes what runs the model.
+        backend: makes what runs the model (`models.engine.backends.choose_backend`).
     """
 
     def __init__(

@@ -9,7 +9,7 @@ M rows of a memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,22 +19,33 @@ from torch.nn import functional as F
 
 from models.engine.backend import CHUNK, CacheSize, Feed, SavedRow
 from models.engine.model import DecoderModel
+from models.engine.packed import PackedLinear, check_packing, packed_trunk
 from models.transformer import Block, CrossAttention, rotary_table
 
 BUCKET = 128  # attention lengths are multiples of this
 
 
 class TorchBackend:
-    """Eager PyTorch."""
+    """Eager PyTorch, on a CPU also with packed linear layers."""
 
     name = "torch"
 
-    def __init__(self, model: DecoderModel, size: CacheSize) -> None:
-        """Allocate the cache on the model's device, in the model's dtype."""
+    def __init__(self, model: DecoderModel, size: CacheSize, *, packed: bool = False, spare_entries: int = 0) -> None:
+        """Allocate the cache on the model's device, in the model's dtype.
+
+        Raises:
+            BackendUnavailableError: linear layers are to be packed and cannot be.
+        """
         self.size, self.trunk, self.head_KVD = size, model.trunk, model.head_KVD
         self.device, self.dtype = self.head_KVD.device, self.head_KVD.dtype
+        weight_ND = self.head_KVD.detach().flatten(0, 1)
+        self.head: Callable[[Tensor], Tensor] = lambda hidden_SD: F.linear(hidden_SD, weight_ND)
+        if packed:
+            check_packing(weight_ND)
+            self.name = "torch-packed"
+            self.trunk, self.head = packed_trunk(model.trunk), PackedLinear(weight_ND)
         config = self.config = model.trunk.config
-        shape = (config.layers, size.slots, config.heads, size.length, config.head_width)
+        shape = (config.layers, size.slots, config.heads, size.length + spare_entries, config.head_width)
         self.keys_LSHCE = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.values_LSHCE = torch.zeros_like(self.keys_LSHCE)
         if config.cross_attention:
@@ -68,8 +79,8 @@ class TorchBackend:
             if block.cross is not None:
                 x_S1D = x_S1D + self._hear(block.cross, layer, x_S1D, masks)
             x_S1D = block.feed(x_S1D)
-        flat_SV = F.linear(self.trunk.norm(x_S1D)[:, 0], self.head_KVD.flatten(0, 1))
-        logits_RKV = flat_SV[rows_R].view(len(feeds), *self.head_KVD.shape[:2])
+        logits_SN = self.head(self.trunk.norm(x_S1D)[:, 0])
+        logits_RKV = logits_SN[rows_R].view(len(feeds), *self.head_KVD.shape[:2])
         logits: NDArray[np.float32] = logits_RKV.float().cpu().numpy()
         return logits
 

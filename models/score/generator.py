@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from models.digests import digest_of_bytes
+from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
 from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, Request
@@ -69,18 +70,18 @@ class Composed:
 class ScoreGenerator:
     """Makes score drafts with one version of the score model."""
 
-    def __init__(self, version: ModelVersion, *, device: str, dtype: str, slots: int, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, backend: BackendChoice, device: str, slots: int) -> None:
         """Load the weights.
 
         Raises:
             CorruptModelError: they do not fit the configuration, or were made for another vocabulary.
         """
-        torch.set_num_threads(threads)
+        torch.set_num_threads(backend.threads)
         self.version, self.slots = version, slots
         if version.config["vocabulary"] != VOCABULARY.digest:
             raise CorruptModelError(f"{version.path}: made for another vocabulary than this code's")
         transformer = Transformer(TransformerConfig(**version.config["transformer"]))
-        load_into(transformer, version, device, getattr(torch, dtype))
+        load_into(transformer, version, device, backend.model_dtype)
         self._sampling = version.config["sampling"]
         self._transformer = transformer
         self._max_positions = int(version.config["max_positions"])
@@ -89,10 +90,16 @@ class ScoreGenerator:
             slots=slots,
             cache_length=version.config["cache_length"],
             max_positions=self._max_positions,
+            backend=backend,
         )
         self._items: dict[str, _Item] = {}
         self.profile = NumericProfile(
-            device=device, dtype=dtype, torch=str(torch.__version__), backend="torch", slots=slots, threads=threads
+            device=device,
+            dtype=backend.dtype,
+            torch=str(torch.__version__),
+            backend=self._engine.backend.name,
+            slots=slots,
+            threads=backend.threads,
         )
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:

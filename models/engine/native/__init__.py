@@ -1,0 +1,1 @@
+"""The decode step in C++: built as an optional extension when Tutti is installed."""

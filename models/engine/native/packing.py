@@ -1,0 +1,42 @@
+"""Weights laid out for step.cpp.
+
+Shapes: N outputs, I inputs of a linear layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.engine.native.structures import Linear
+
+GROUP, BLOCK = 16, 64  # outputs whose weights lie side by side; what the number of outputs is padded to
+KINDS = {"fp32": 0, "bf16": 1, "int8": 2}
+
+
+class PackedLinear:
+    """A weight as float32, as bfloat16, or as signed bytes with a scale for each output.
+
+    Attributes:
+        outputs: N, rounded up to a multiple of 16; those beyond N are 0.
+    """
+
+    def __init__(self, weight_NI: Tensor, kind: str) -> None:
+        outputs, inputs = weight_NI.shape
+        full_NI = torch.zeros((-(-outputs // BLOCK) * BLOCK, inputs))
+        full_NI[:outputs] = weight_NI.detach()
+        self.kind, self.inputs, self.outputs = kind, inputs, -(-outputs // GROUP) * GROUP
+        self.scales_N = self.sums_N = torch.empty(0)
+        if kind == "int8":
+            self.scales_N = (full_NI.abs().amax(dim=1) / 127).clamp_min(1e-12)
+            bytes_NI = (full_NI / self.scales_N[:, None]).round().to(torch.int8)
+            self.sums_N = bytes_NI.sum(dim=1, dtype=torch.int32)
+            self.weights = bytes_NI.view(-1, GROUP, inputs // 4, 4).permute(0, 2, 1, 3).contiguous()
+        else:
+            dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+            self.weights = full_NI.view(-1, GROUP, inputs).permute(0, 2, 1).to(dtype).contiguous()
+
+    def structure(self) -> Linear:
+        """Return what step.cpp is given; it points into this object."""
+        tensors = (self.weights, self.scales_N, self.sums_N)
+        return Linear(*(tensor.data_ptr() for tensor in tensors), self.outputs, self.inputs, KINDS[self.kind])
