@@ -37,9 +37,9 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@echo "Installing; PyTorch alone is some 4.6 GB, which takes a minute or a few"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,train]' || { \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,evaluate,train]' || { \
 		echo "uv could not install; once more with pip, which knows pip.conf and takes longer" >&2; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train]'; }
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,evaluate,train]'; }
 	@touch $(READY)
 
 lint: $(READY)  ## Check style, format and the directions of imports

