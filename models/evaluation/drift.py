@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.figure import Figure
 from models.judges.rhythm import tempo_bpm
 from models.judges.sound import Waveform
 
@@ -58,6 +60,33 @@ def drift(waveform: Waveform, sample_rate_hz: int, part_s: float = 30.0) -> Drif
         float(octaves - np.round(octaves)),
         float((levels < 1e-3).mean()),
     )
+
+
+def drift_figures(drifts: Sequence[Drift]) -> list[Figure]:
+    """Return the largest changes of several long pieces."""
+    rows = (
+        ("long form, level change in dB", "RMS", [d.level_change_db for d in drifts], 6.0),
+        ("long form, entropy change in bits", "of the spectrum", [d.entropy_change_bits for d in drifts], 1.0),
+        (
+            "long form, tempo change in octaves",
+            "halves and doubles aside",
+            [d.tempo_change_octaves for d in drifts],
+            0.1,
+        ),
+        ("long form, silent seconds", "share below -60 dB", [d.silent_share for d in drifts], 0.05),
+    )
+    return [
+        Figure(
+            name=name,
+            meaning=f"{what}: the largest difference of the last stretch from the first",
+            generated=max(abs(change) for change in changes),
+            better="lower",
+            goal=goal,
+            clips=len(changes),
+        )
+        for name, what, changes, goal in rows
+        if changes
+    ]
 
 
 def code_entropy_bits(codes_FK: NDArray[np.integer], entries: int) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation.clip import Clip
+from models.evaluation.figure import Figure
 from models.judges.melody import MelodyJudge, contour_correlation
 
 
@@ -27,6 +28,19 @@ class MelodyEvaluation:
     def shuffled_mean(self) -> float:
         """The mean correlation with melodies of others: what nothing but chance gives."""
         return float(np.mean(self.others))
+
+
+def melody_figure(found: MelodyEvaluation) -> Figure:
+    """Return the correlation beside that with others' melodies."""
+    return Figure(
+        name="melody, correlation",
+        meaning="of the result's pitch contour with that of the melody it was given",
+        generated=found.mean,
+        shuffled=found.shuffled_mean,
+        chance=0.0,
+        goal=0.5,
+        clips=len(found.own),
+    )
 
 
 def evaluate_melodies(

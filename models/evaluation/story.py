@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.evaluation.clip import Labels
+from models.evaluation.figure import Figure
+from models.evaluation.scores import share
 from models.evaluation.seam import Seam, seam
 from models.judges.instruments import judged_as
 from models.judges.panel import Hearing, Panel
 from models.judges.sound import Waveform
+
+NO_CLICK, NO_SILENCE_S = 2.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,43 @@ class StoryEvaluation:
 
     sections: tuple[SectionHeard, ...]
     seams: tuple[Seam, ...]
+
+
+def story_figures(stories: Sequence[StoryEvaluation]) -> list[Figure]:
+    """Return how many sections obey, how many stand out, and the worst change."""
+    sections = [section for story in stories for section in story.sections]
+    seams = [found for story in stories for found in story.seams]
+    figures = []
+    for name, meaning, answers in (
+        ("story, section obeys", "what is heard best is what the section asks for", [s.obeyed for s in sections]),
+        (
+            "story, section stands out",
+            "what it asks for is heard more than elsewhere",
+            [s.stands_out for s in sections],
+        ),
+    ):
+        if known := [bool(answer) for answer in answers if answer is not None]:
+            figures.append(Figure(name=name, meaning=meaning, generated=share(known), clips=len(known)))
+    if seams:
+        figures += [
+            Figure(
+                name="story, worst click",
+                meaning="largest jolt at a change, over the largest within two seconds around it",
+                generated=max(found.click_ratio for found in seams),
+                better="lower",
+                goal=NO_CLICK,
+                clips=len(seams),
+            ),
+            Figure(
+                name="story, longest silence in s",
+                meaning="within a second of a change",
+                generated=max(found.silence_s for found in seams),
+                better="lower",
+                goal=NO_SILENCE_S,
+                clips=len(seams),
+            ),
+        ]
+    return figures
 
 
 def evaluate_story(

@@ -10,6 +10,7 @@ import numpy as np
 from models.judges.sound import Waveform
 
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 ALTERATIONS = {"": 0, "#": 1, "b": -1, "-": -1}
 # How near a wrong key is: the weights of MIREX's task of audio key detection.
 FIFTH, RELATIVE, PARALLEL = 0.5, 0.3, 0.2
@@ -21,6 +22,9 @@ class Key:
 
     tonic: int
     minor: bool
+
+    def __str__(self) -> str:
+        return f"{NAMES[self.tonic]} {'minor' if self.minor else 'major'}"
 
 
 def parse_key(text: str) -> Key:
