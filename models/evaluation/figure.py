@@ -17,6 +17,7 @@ class Figure:
     name: str
     meaning: str
     generated: float
+    interval: tuple[float, float] | None = None  # of `generated`: the middle 95 % over samples of the clips
     real: float | None = None
     round_trip: float | None = None
     shuffled: float | None = None

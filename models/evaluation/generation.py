@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from models.evaluation.clip import Clip, Labels, derangement
 from models.evaluation.figure import Figure
 from models.evaluation.frechet import frechet_distance
-from models.evaluation.scores import area_under_curve, kl_divergence, share
-from models.judges.instruments import INSTRUMENTS, judged_as
+from models.evaluation.obedience import MEASURES, Measure, Scored, solo
+from models.evaluation.scores import bootstrap_interval, kl_divergence
+from models.judges.instruments import INSTRUMENTS
 from models.judges.panel import Hearing, Panel
-from models.judges.scenes import SCENES
-from models.judges.tonality import key_score, parse_key
+from models.judges.tonality import parse_key
 
 Progress = Callable[[int, int], None]  # done, of how many
 Agreement = Callable[[Sequence[Clip], Sequence[str]], NDArray[np.floating]]  # (clips, prompts), cosine of each pair
 
 FEWEST_FOR_FRECHET = 8  # clips of a kind
-TEMPO_TOLERANCE, TEMPO_LEVELS = 0.04, (1 / 3, 1 / 2, 1, 2, 3)  # as MIREX's second accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,13 @@ def evaluate_generation(
         progress: told how many clips have been heard.
 
     Raises:
-        ValueError: there are fewer than two generated or real clips, or a clip is no audio.
+        ValueError: there are fewer than two generated or real clips, a clip is no audio, or its key is none.
     """
     if min(len(generated), len(real)) < 2:
         raise ValueError(f"{len(generated)} generated and {len(real)} real clips: give at least 2 of each")
+    for clip in (*generated, *real):  # before an hour of listening, not after it
+        if clip.labels.key:
+            parse_key(clip.labels.key)
     ear = _Ear(panel, len(generated) + len(real) * (3 if round_trip else 2), progress)
     made, true = ear.hear(generated), ear.hear(real)
     coded = None
@@ -82,11 +84,7 @@ def evaluate_generation(
         coded = ear.hear([_with(c, round_trip(c.waveform, c.sample_rate_hz)) for c in real])
     noise = ear.hear(noise_like(real, seed))
     swapped = [made.asked()[other] for other in derangement(len(generated), seed)]
-    figures = [
-        figure
-        for measure in (_solo, _any_instrument, _scene, _drums, _tempo_bands, _tempo, _key)
-        if (figure := measure(made, true, coded, swapped))
-    ]
+    figures = [f for measure in MEASURES if (f := _obedience(measure, made, true, coded, swapped))]
     figures += _distances(made, true, coded, noise, swapped)
     if paired(generated, real):
         figures.append(_divergence(made, true, coded, derangement(len(generated), seed)))
@@ -107,14 +105,6 @@ def confusion(clips: Set) -> dict[str, dict[str, int]]:
         if asked := solo(labels):
             table[asked][heard.instrument] += 1
     return {asked: row for asked, row in table.items() if any(row.values())}
-
-
-def solo(labels: Labels) -> str | None:
-    """Return the one class of instruments that plays alone, or None."""
-    classes = {judged_as(name) for name in labels.instruments}
-    if labels.drums or labels.scenes or len(classes) != 1:
-        return None
-    return classes.pop()
 
 
 def noise_like(clips: Sequence[Clip], seed: int) -> list[Clip]:
@@ -144,143 +134,31 @@ class _Ear:
         return Set(tuple(clips), tuple(heard))
 
 
-Score = Callable[[Sequence[Labels], Sequence[Hearing]], tuple[float, int] | None]  # the figure and its clips
-
-
-def _figure(
-    score: Score,
-    made: Set,
-    true: Set,
-    coded: Set | None,
-    swapped: Sequence[Labels],
-    *,
-    name: str,
-    meaning: str,
-    chance: float | None,
-    goal: float | None,
-) -> Figure | None:
+def _obedience(measure: Measure, made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
     """Score a set and its references alike; None if nothing was asked that could be scored."""
-    own = score(made.asked(), made.heard)
+    asked, heard = made.asked(), made.heard
+    own = measure.score(asked, heard)
     if own is None:
         return None
-    real = score(true.asked(), true.heard)
-    round_trip = score(coded.asked(), coded.heard) if coded else None
-    shuffled = score(swapped, made.heard)
+    interval = bootstrap_interval(
+        lambda places: _value(measure.score([asked[n] for n in places], [heard[n] for n in places])), len(asked)
+    )
     return Figure(
-        name=name,
-        meaning=meaning,
+        name=measure.name,
+        meaning=measure.meaning,
         generated=own[0],
-        real=real[0] if real else None,
-        round_trip=round_trip[0] if round_trip else None,
-        shuffled=shuffled[0] if shuffled else None,
-        chance=chance,
-        goal=goal,
+        interval=interval,
+        real=_value(measure.score(true.asked(), true.heard)),
+        round_trip=_value(measure.score(coded.asked(), coded.heard)) if coded else None,
+        shuffled=_value(measure.score(swapped, heard)),
+        chance=measure.chance,
+        goal=measure.goal,
         clips=own[1],
     )
 
 
-def _solo(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        return _hits([h.instrument == s for a, h in zip(asked, heard, strict=True) if (s := solo(a))])
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="instrument, top 1 of 11", meaning="the solo instrument asked for is the one heard best",
-        chance=1 / len(INSTRUMENTS), goal=0.45,
-    )  # fmt: skip
-
-
-def _any_instrument(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        return _hits(
-            [
-                h.instrument in classes
-                for a, h in zip(asked, heard, strict=True)
-                if len(classes := {c for name in a.instruments if (c := judged_as(name))}) > 1
-            ]
-        )
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="instrument of an ensemble", meaning="the instrument heard best is one of several asked for",
-        chance=None, goal=None,
-    )  # fmt: skip
-
-
-def _scene(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        return _hits(
-            [
-                h.scene in known
-                for a, h in zip(asked, heard, strict=True)
-                if (known := set(a.scenes) & set(SCENES)) and not a.instruments
-            ]
-        )
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="scene, top 1 of 5", meaning="the scene asked for, without music, is the one heard best",
-        chance=1 / len(SCENES), goal=0.7,
-    )  # fmt: skip
-
-
-def _drums(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        music = [(a.drums, h.drums) for a, h in zip(asked, heard, strict=True) if a.drums or a.instruments]
-        return _area([s for drums, s in music if drums], [s for drums, s in music if not drums])
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="drums, AUC", meaning="music with drums scores above music without", chance=0.5, goal=0.9,
-    )  # fmt: skip
-
-
-def _tempo_bands(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        bands = [(a.tempo_band, h.speed) for a, h in zip(asked, heard, strict=True)]
-        return _area([s for b, s in bands if b == "fast"], [s for b, s in bands if b == "slow"])
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="tempo, AUC", meaning="fast music scores above slow", chance=0.5, goal=0.85,
-    )  # fmt: skip
-
-
-def _tempo(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        return _hits(
-            [
-                any(abs(h.tempo_bpm / a.tempo_bpm / level - 1) <= TEMPO_TOLERANCE for level in TEMPO_LEVELS)
-                for a, h in zip(asked, heard, strict=True)
-                if a.tempo_bpm is not None
-            ]
-        )
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="tempo within 4 %", meaning="the tempo heard is the one asked for, its double, triple, half or third",
-        chance=None, goal=None,
-    )  # fmt: skip
-
-
-def _key(made: Set, true: Set, coded: Set | None, swapped: Sequence[Labels]) -> Figure | None:
-    def score(asked: Sequence[Labels], heard: Sequence[Hearing]) -> tuple[float, int] | None:
-        scores = [key_score(parse_key(a.key), h.key) for a, h in zip(asked, heard, strict=True) if a.key]
-        return (float(np.mean(scores)), len(scores)) if scores else None
-
-    return _figure(
-        score, made, true, coded, swapped,
-        name="key", meaning="1 for the key asked for, less for its fifth, relative and parallel (MIREX's weights)",
-        chance=(1 + 0.5 + 0.3 + 0.2) / 24, goal=None,
-    )  # fmt: skip
-
-
-def _hits(hits: list[bool]) -> tuple[float, int] | None:
-    return (share(hits), len(hits)) if hits else None
-
-
-def _area(with_it: list[float], without: list[float]) -> tuple[float, int] | None:
-    return (area_under_curve(with_it, without), len(with_it) + len(without)) if with_it and without else None
+def _value(found: Scored) -> float | None:
+    return found[0] if found else None
 
 
 def _distances(made: Set, true: Set, coded: Set | None, noise: Set, swapped: Sequence[Labels]) -> list[Figure]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-Vector = NDArray[np.float64]
 
 
 def area_under_curve(with_it: Sequence[float], without: Sequence[float]) -> float:
@@ -48,9 +46,17 @@ def recall_at(similarity_QN: NDArray[np.floating], count: int) -> float:
     return float((rank <= count).mean())
 
 
-def bootstrap_interval(values: Sequence[float], seed: int = 0, draws: int = 1000) -> tuple[float, float]:
-    """Return the middle 95 % of the means of `draws` samples with replacement."""
-    data = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(data), size=(draws, len(data)))
-    low, high = np.quantile(data[picks].mean(axis=1), [0.025, 0.975])
+def bootstrap_interval(
+    measure: Callable[[Sequence[int]], float | None], count: int, *, seed: int = 0, draws: int = 200
+) -> tuple[float, float] | None:
+    """Return the middle 95 % of what `measure` gives of `draws` samples, with replacement, of 0..count-1.
+
+    Samples of which `measure` can make nothing (None) are left out; None if that is more than half of them.
+    """
+    rng = np.random.default_rng(seed)
+    found = [measure(rng.integers(0, count, size=count).tolist()) for _ in range(draws)]
+    known = [value for value in found if value is not None]
+    if 2 * len(known) < draws:
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)

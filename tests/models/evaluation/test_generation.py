@@ -6,8 +6,9 @@ from sounds import SAMPLE_RATE_HZ, play
 
 from models.evaluation.clip import Clip, Labels
 from models.evaluation.codec import low_pass
-from models.evaluation.generation import evaluate_generation, kind_of, noise_like, solo
+from models.evaluation.generation import evaluate_generation, kind_of, noise_like
 from models.evaluation.melodies import evaluate_melodies
+from models.evaluation.obedience import solo
 from models.evaluation.story import Section, evaluate_story
 from models.judges.melody import MelodyJudge
 from models.judges.panel import Panel
@@ -87,6 +88,12 @@ def test_noise_like_a_clip_has_its_spectrum_and_not_its_course(clips):
 def test_too_few_clips_are_refused(clips, panel):
     with pytest.raises(ValueError, match="at least 2 of each"):
         evaluate_generation(clips[:1], clips, panel=panel)
+
+
+def test_a_label_that_names_no_key_is_refused_before_anything_is_heard(clips, panel):
+    odd = Clip(clips[0].waveform, SAMPLE_RATE_HZ, Labels(key="H major"))
+    with pytest.raises(ValueError, match="'H major' is not a key"):
+        evaluate_generation([clips[0], odd], clips, panel=panel, progress=lambda *_: pytest.fail("heard"))
 
 
 def test_a_solo_is_one_judged_instrument_without_drums_or_scene():

@@ -45,9 +45,14 @@ def test_a_derangement_leaves_nobody_in_place_and_leaves_nobody_out():
 
 
 def test_the_interval_of_coin_tosses_is_that_of_their_mean():
-    low, high = bootstrap_interval([0.0, 1.0] * 200)
+    tosses = np.array([0.0, 1.0] * 200)
+    low, high = bootstrap_interval(lambda places: float(tosses[places].mean()), 400)
     assert low == pytest.approx(0.5 - 1.96 * 0.5 / 20, abs=0.01)
     assert high == pytest.approx(0.5 + 1.96 * 0.5 / 20, abs=0.01)
+
+
+def test_what_can_mostly_not_be_measured_has_no_interval():
+    assert bootstrap_interval(lambda places: None if 0 in places else 1.0, 2) is None
 
 
 def test_a_share_of_nothing_is_refused():
