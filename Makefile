@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
 	2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+JOBS ?= 2
 READY := .venv/ready
 
 # The example's home is below this folder. As root PostgreSQL runs under another account: if that account cannot
@@ -26,8 +27,8 @@ demo: $(READY)  ## Set up, and make the example catalogue of score drafts
 	@echo "    export TUTTI_HOME='$(TUTTI_HOME)'; . $(BIN)/activate; tutti list"
 	@echo "Its database and its Prefect server keep running until: make down"
 
-test: $(READY)  ## Set up, and run the tests
-	$(BIN)/pytest
+test: $(READY)  ## Set up, and run the tests, in JOBS processes (2)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 setup: $(READY)  ## Make .venv with everything in it, in the versions of constraints.txt
 

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from actors.errors import ClusterError
 
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_HELPERS: Final = ("start_monitor", "start_log_monitor", "start_api_server")
 _log = logging.getLogger(__name__)
 _START_ATTEMPTS: Final = 3
 _CONNECT_WITHIN_S: Final = 5.0
@@ -28,18 +30,22 @@ _OBJECT_STORE_BYTES: Final = 80 * 1024**2  # little more than Ray's least: no da
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
-    """`address` of a running cluster (host:port, ray://…, auto), or None for a local Ray with `cpus`."""
+    """`address` of a running cluster (host:port, ray://…, auto), or None for a local Ray with `cpus`.
+
+    Every process of a local one is told to compute with so many `threads`.
+    """
 
     address: str | None
     cpus: int
+    threads: int = 1
 
 
 @contextmanager
 def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
     """Connect to Ray, or start it, for the length of the block.
 
-    A local Ray listens on the loopback interface only and asks every connection for a token made for this
-    process (unless Ray was imported and so configured before). Its processes end with ours, whatever ends ours: the
+    A local Ray asks every connection for a token made for this process (unless Ray was imported and so configured
+    before): it listens on all interfaces, whatever it is told. Its processes end with ours, whatever ends ours: the
     kernel sees to that.
 
     Raises:
@@ -50,6 +56,8 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if spec.address is None:
         os.environ.pop("RAY_ADDRESS", None)
+        # Ray puts its workers far behind everything else (nice 15); here they do what the user waits for.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -57,7 +65,10 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         _see_that_somebody_listens(spec.address)
     import ray
 
-    context = _initialised(ray, spec)
+    if spec.address is None:
+        _without_helpers()
+    with _computing_with(spec.threads if spec.address is None else None):
+        context = _initialised(ray, spec)
     try:
         yield
     finally:
@@ -65,6 +76,33 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         ray.shutdown()
         if session:
             shutil.rmtree(Path(session), ignore_errors=True)
+
+
+def _without_helpers() -> None:
+    """Have a Ray of our own start no autoscaler, no forwarder of logs and no dashboard: half of its start.
+
+    Ray has no setting for it when it is started from Python, so its methods are put aside where they are known.
+    """
+    from ray._private.node import Node
+
+    for name in _HELPERS:
+        if hasattr(Node, name):
+            setattr(Node, name, lambda self, **options: None)  # noqa: ARG005
+
+
+@contextmanager
+def _computing_with(threads: int | None) -> Iterator[None]:
+    """Have processes that are started in the block compute with so many threads, as far as libraries ask."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    if threads is not None:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _initialised(ray: Any, spec: ClusterSpec) -> Any:
@@ -109,5 +147,4 @@ def _arguments(spec: ClusterSpec) -> dict[str, Any]:
         "num_cpus": spec.cpus,
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
-        "_node_ip_address": "127.0.0.1",
     }

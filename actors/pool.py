@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from actors.actor import WorkerActor, WorkerLife, WorkerSpec
+from actors.cluster import THREAD_VARIABLES
 from actors.errors import ClusterError, WorkersFailedError
 from actors.worker import WorkerReport
 
@@ -21,11 +22,16 @@ _STOP_GRACE_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSpec:
-    """How many workers, and what each of them takes of its machine."""
+    """How many workers, and what each of them takes of its machine.
+
+    `told_threads` where the cluster's processes were started for so many threads already, as those of a local Ray
+    are: then a worker can be one of the processes that Ray keeps ready.
+    """
 
     workers: int
     threads: int
     gpus_per_worker: float
+    told_threads: bool = False
     start_within_s: float = 180.0
 
 
@@ -58,8 +64,7 @@ class WorkerPool:
     def __enter__(self) -> WorkerPool:
         import ray
 
-        threads = str(self._spec.threads)
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        environment = {} if self._spec.told_threads else dict.fromkeys(THREAD_VARIABLES, str(self._spec.threads))
         as_actor: Any = ray.remote  # its types leave out what only actors take
         remote: Any = as_actor(
             num_cpus=self._spec.threads,
@@ -68,7 +73,7 @@ class WorkerPool:
             max_task_retries=-1,
             max_concurrency=4,
             scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": dict.fromkeys(names, threads)},
+            runtime_env={"env_vars": environment} if environment else None,
         )(WorkerActor)
         for _ in range(self._spec.workers):
             actor = remote.remote(self._worker)

@@ -51,8 +51,14 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
         return left
     settings = services.settings
     workers = min(job.workers, left.open)
-    cluster = ClusterSpec(address=settings.ray_address, cpus=workers * settings.threads)
-    pool_spec = PoolSpec(workers=workers, threads=settings.threads, gpus_per_worker=_gpus(settings.gpus_per_worker))
+    threads = settings.threads
+    cluster = ClusterSpec(address=settings.ray_address, cpus=workers * threads, threads=threads)
+    pool_spec = PoolSpec(
+        workers=workers,
+        threads=threads,
+        gpus_per_worker=_gpus(settings.gpus_per_worker),
+        told_threads=settings.ray_address is None,
+    )
     with ray_cluster(cluster), WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
         stop.listen_again()
         _watch(services, database, job, stop, pool)

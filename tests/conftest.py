@@ -9,6 +9,16 @@ from db.database import connect
 from db.objects import LocalObjects, S3Objects
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Have files with what takes longest come first, so that two processes end at about the same time."""
+    weights = {}
+    for item in items:
+        weight = (item.get_closest_marker("slow") is not None, "integration" in item.path.parts)
+        weights[item.path] = max(weights.get(item.path, weight), weight)
+    items.sort(key=lambda item: weights[item.path], reverse=True)
+
+
 @pytest.fixture(scope="session")
 def databases():
     """The server to make databases on: one embedded PostgreSQL, or the one named by the environment."""

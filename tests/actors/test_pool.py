@@ -6,6 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from tiny_generator import TinyGenerator
 
@@ -30,6 +31,12 @@ def ray():
             yield
 
 
+def test_a_local_ray_starts_only_what_a_command_needs(ray):
+    lines = [" ".join(process.cmdline()) for process in psutil.Process().children()]
+    assert any("gcs_server" in line for line in lines) and any("raylet" in line for line in lines)
+    assert not any(name in line for line in lines for name in ("dashboard.py", "monitor.py"))
+
+
 @pytest.fixture
 def pool(ray, database, database_url, tmp_path):
     def pool(run_id, factory, workers=2, lease_s=3.0, **limits):
@@ -40,7 +47,7 @@ def pool(ray, database, database_url, tmp_path):
             s3=None,
             factory=factory,
         )
-        return WorkerPool(PoolSpec(workers=workers, threads=1, gpus_per_worker=0, **limits), spec)
+        return WorkerPool(PoolSpec(workers=workers, threads=1, gpus_per_worker=0, told_threads=True, **limits), spec)
 
     return pool
 
@@ -92,11 +99,12 @@ def test_a_prompt_that_kills_its_worker_is_set_aside_and_the_rest_is_made(plan, 
         assert progress(session, run_id).done == 16
 
 
-def test_workers_that_only_die_end_the_run_with_an_error(plan, pool, database):
+def test_workers_that_only_die_end_the_run_with_an_error(plan, pool, database, monkeypatch):
+    monkeypatch.setattr("actors.pool._DEATHS_WITHOUT_PROGRESS", 2)
     run_id = plan([f"kill {i}" for i in range(40)])
     with pool(run_id, partial(TinyGenerator, 40, 0.02), workers=1) as workers, pytest.raises(WorkersFailedError):
         began = time.monotonic()
-        while time.monotonic() - began < 120:
+        while time.monotonic() - began < 240:
             workers.wait(0.2)
             look(database, run_id, workers)
             workers.see_to_progress(0)

@@ -27,6 +27,7 @@ NOT_IMPORTED = {
     "mypy": "make typecheck",
     "pre-commit": "a developer's tool",
     "pytest-timeout": "a plugin",
+    "pytest-xdist": "a plugin",
     "ruff": "make lint",
     "types-psutil": "types",
     "types-pyyaml": "types",

@@ -30,6 +30,7 @@ class Installation:
             "TUTTI_HOME": str(home),
             "TUTTI_LEASE_S": "5",
             "TUTTI_WORKERS": "2",
+            "TUTTI_DEVICE": "cpu",  # workers of the tests' own generator then need no torch to find out
             "COLUMNS": "200",
         }
         if model == "tiny":
