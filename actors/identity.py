@@ -11,6 +11,8 @@ from typing import Any
 
 import rfc8785
 
+from db.digests import digest_of
+
 
 def canonical_json(value: Any) -> bytes:
     """Return the canonical JSON of `value` (RFC 8785): the same bytes for the same content, everywhere.
@@ -28,4 +30,4 @@ def recipe_id(body: Mapping[str, Any]) -> str:
 
 def asset_digest(files: Mapping[str, str]) -> str:
     """Return the digest of an asset: "sha256:" + SHA-256 of the canonical JSON of {role: file digest}."""
-    return "sha256:" + hashlib.sha256(canonical_json(files)).hexdigest()
+    return digest_of(canonical_json(files))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.assets import Asset
-from db.objects import ObjectStore
+from db.objects import ObjectStore, digest_of
 from flows.errors import FlowError
 from flows.shelf import asset_folder_name
 
@@ -73,7 +72,7 @@ def export_assets(
 
 def _write(path: Path, digest: str, objects: ObjectStore) -> int:
     if path.exists():
-        if not path.is_file() or "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.is_file() or digest_of(path.read_bytes()) != digest:
             raise ExportError(f"{path} is there and is something else; it is not written over")
         return 0
     path.parent.mkdir(parents=True, exist_ok=True)

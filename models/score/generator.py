@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from models.engine.engine import Engine
 from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, Request
 from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
-from models.score.controls import ControlError, ScoreControls
+from models.score.controls import ControlError, Key, ScoreControls
 from models.score.encoding import decode
 from models.score.grammar import ScoreGrammar, StaffPlan
 from models.score.midi import write_midi
@@ -31,6 +31,7 @@ from models.score.orchestration import header_tokens, heard_key, plan_staves, to
 from models.score.page import EngravingError, engrave
 from models.score.preview import PreviewError, render_preview
 from models.score.prompt import Reading, decide, read_prompt
+from models.score.takes import Takes
 from models.score.vocabulary import VOCABULARY
 from models.transformer import Transformer, TransformerConfig
 from models.weights import CorruptModelError, ModelVersion, load_into
@@ -40,21 +41,38 @@ MUSICXML_TYPE = "application/vnd.recordare.musicxml+xml"
 CODES_SCHEMA = "tutti.score-codes/1"
 TOKENS_A_BAR = 8  # of a staff, about: the longest pieces are begun first
 TAKES = 6  # a draft that is not heard in the key asked for is composed anew, at most so often
+SIDE_BY_SIDE = 3  # takes of a draft where slots are idle: another row of the engine costs a tenth of the first
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """An admitted recipe, from its words to its last take."""
+    """An admitted recipe: how its words were read, what was decided, and how the model is asked for it."""
 
     recipe: Mapping[str, Json]
     reading: Reading
     controls: ScoreControls
     plans: tuple[StaffPlan, ...]
-    stages: tuple[StageRecord, ...]
-    started_at: datetime
-    take: int = 0
-    composed_s: float = 0.0  # spent on earlier takes
+    prefix: tuple[int, ...]
+    read: StageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """One composition of an item. `staves` and `heard` are None where it did not come to an end."""
+
+    completion: Completion
+    staves: list[list[tuple[int, int, int]]] | None
+    heard: Key | None
+
+
+@dataclass(slots=True)
+class _Piece:
+    """An item that is being composed, in as many takes as it needs."""
+
+    item: _Item
+    takes: Takes[_Take]
+    composing_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,9 @@ class Composed:
     completion: Completion
     staves: list[list[tuple[int, int, int]]]
     key_heard: str
+    take: int
+    started_at: datetime
+    wall_s: float
 
 
 class ScoreGenerator:
@@ -92,7 +113,7 @@ class ScoreGenerator:
             max_positions=self._max_positions,
             backend=backend,
         )
-        self._items: dict[str, _Item] = {}
+        self._pieces: dict[str, _Piece] = {}
         self.profile = NumericProfile(
             device=device,
             dtype=backend.dtype,
@@ -113,10 +134,15 @@ class ScoreGenerator:
         except (ControlError, KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no score: {type(error).__name__}: {error}") from error
         read = replace(read, output_digest=digest_of_bytes(rfc8785.dumps(controls.as_dict())))
-        self._compose(key, _Item(recipe, reading, controls, plan_staves(controls), (read,), datetime.now(UTC)))
+        plans = plan_staves(controls)
+        item = _Item(recipe, reading, controls, plans, header_tokens(controls, plans), read)
+        self._make_room()
+        self._pieces[key] = _Piece(item, Takes(TAKES))
+        self._compose(key)
 
     def advance(self) -> Sequence[Outcome]:
         """Run some engine steps; return the drafts composed in them."""
+        self._use_idle_slots()
         outcomes: list[Outcome] = []
         for _ in range(STEPS_AN_ADVANCE):
             for completion in self._engine.step():
@@ -155,7 +181,7 @@ class ScoreGenerator:
             ),
             duration_s=round(draft.duration_s, 3),
             stages=(
-                *drafted.item.stages,
+                drafted.item.read,
                 self._compose_record(drafted, codes),
                 replace(notated, output_digest=digest_of_bytes(musicxml), detail={"midi": digest_of_bytes(midi)}),
                 replace(
@@ -168,28 +194,49 @@ class ScoreGenerator:
                 "controls": controls.as_dict(),
                 "reading": drafted.item.reading.as_dict(),
                 "key_heard": drafted.key_heard,
-                "takes": drafted.item.take + 1,
+                "takes": drafted.take + 1,
             },
         )
 
-    def _compose(self, key: str, item: _Item) -> None:
-        """Queue a take. Each take draws from a stage name of its own, so takes differ and repeat alike."""
+    def _compose(self, key: str) -> bool:
+        """Queue the next take of a piece; return whether there is one.
+
+        Each take draws from a stage name of its own, so takes differ and repeat alike.
+        """
+        item, takes = self._pieces[key].item, self._pieces[key].takes
+        if (number := takes.begin()) is None:
+            return False
         controls = item.controls
-        prefix = header_tokens(controls, item.plans)
-        self._items[key] = item
         self._engine.submit(
             Request(
-                key=key,
-                conditioning=Conditioning(prefix_PD=self._embed(prefix)),
-                given_NK=np.full((self._max_positions - len(prefix), 1), FREE, dtype=np.int64),
+                key=_request_key(key, number),
+                conditioning=Conditioning(prefix_PD=self._embed(item.prefix)),
+                given_NK=np.full((self._max_positions - len(item.prefix), 1), FREE, dtype=np.int64),
                 constraint=ScoreGrammar(metre=controls.metre, bars=controls.bars, staves=item.plans),
                 seed=int(item.recipe["seed"]),
-                stage=f"compose/{item.take}",
+                stage=f"compose/{number}",
                 temperature=float(self._sampling["temperature"]),
                 top_p=float(self._sampling["top_p"]),
                 expected_steps=TOKENS_A_BAR * controls.bars * len(item.plans),
             )
         )
+        return True
+
+    def _use_idle_slots(self) -> None:
+        """Begin further takes where nothing else is to be composed, should the ones before not do."""
+        for key, piece in self._pieces.items():
+            while self._engine.busy < self.slots and len(piece.takes.running) < SIDE_BY_SIDE and self._compose(key):
+                pass
+
+    def _make_room(self) -> None:
+        """Drop takes that were begun in an idle slot if there is none left for a new piece."""
+        for key, piece in reversed(self._pieces.items()):
+            while self._engine.busy >= self.slots and len(piece.takes.running) > 1:
+                self._drop(key, max(piece.takes.running))
+
+    def _drop(self, key: str, number: int) -> None:
+        self._engine.cancel(_request_key(key, number))
+        self._pieces[key].takes.drop(number)
 
     @torch.inference_mode()
     def _embed(self, prefix: tuple[int, ...]) -> Tensor:
@@ -198,29 +245,54 @@ class ScoreGenerator:
         return self._transformer.embed(tokens, torch.arange(len(prefix), device=device))
 
     def _listen(self, completion: Completion) -> Outcome | None:
-        """Keep a take, or ask for another where its key is not the one asked for."""
-        item = self._items[completion.key]
-        if completion.exhausted:
-            del self._items[completion.key]
-            asked = f"{item.controls.bars} bars for {len(item.controls.instruments)} instruments"
-            error = f"{asked} need over {self._max_positions} tokens; ask for fewer seconds or instruments"
-            return Outcome(completion.key, GenerationError(error))
-        staves, _ = decode(completion.tokens, len(item.plans), item.controls.bar_ticks)
-        heard = heard_key(staves, item.controls)
-        if heard != item.controls.key and item.take + 1 < TAKES:
-            self._compose(
-                completion.key, replace(item, take=item.take + 1, composed_s=item.composed_s + completion.wall_s)
-            )
+        """Hear a take; return its piece's outcome if it decides which take is kept."""
+        key, _, number = completion.key.rpartition("/")
+        if (piece := self._pieces.get(key)) is None:
+            return None  # decided by another take that ended in the same step
+        item, takes = piece.item, piece.takes
+        began = time.monotonic() - completion.wall_s
+        piece.composing_since = min(began, piece.composing_since or began)
+        take = self._heard(item, completion)
+        takes.end(int(number), take, settled=take.heard is None or take.heard == item.controls.key)
+        if (kept := takes.kept()) is None:
+            if not takes.running:
+                self._compose(key)
             return None
-        del self._items[completion.key]
-        return Outcome(completion.key, Composed(item, completion, staves, heard.name))
+        for other in sorted(takes.running):
+            self._drop(key, other)
+        del self._pieces[key]
+        return Outcome(key, self._composed(piece, *kept))
+
+    def _heard(self, item: _Item, completion: Completion) -> _Take:
+        if completion.exhausted:
+            return _Take(completion, None, None)
+        staves, _ = decode(completion.tokens, len(item.plans), item.controls.bar_ticks)
+        return _Take(completion, staves, heard_key(staves, item.controls))
+
+    def _composed(self, piece: _Piece, number: int, take: _Take) -> Composed | GenerationError:
+        controls = piece.item.controls
+        if take.staves is None or take.heard is None:
+            asked = f"{controls.bars} bars for {len(controls.instruments)} instruments"
+            return GenerationError(
+                f"{asked} need over {self._max_positions} tokens; ask for fewer seconds or instruments"
+            )
+        now = time.monotonic()
+        wall_s = now - (piece.composing_since or now)
+        return Composed(
+            piece.item,
+            take.completion,
+            take.staves,
+            take.heard.name,
+            take=number,
+            started_at=datetime.now(UTC) - timedelta(seconds=wall_s),
+            wall_s=wall_s,
+        )
 
     def _codes(self, drafted: Composed) -> bytes:
-        prefix = header_tokens(drafted.item.controls, drafted.item.plans)
         codes: dict[str, Json] = {
             "schema": CODES_SCHEMA,
             "vocabulary": VOCABULARY.digest,
-            "prefix": list(prefix),
+            "prefix": list(drafted.item.prefix),
             "tokens": list(drafted.completion.tokens),
         }
         return rfc8785.dumps(codes)
@@ -231,15 +303,19 @@ class ScoreGenerator:
             name="compose",
             input_digest=digest_of_bytes(rfc8785.dumps(item.controls.as_dict())),
             output_digest=digest_of_bytes(codes),
-            started_at=item.started_at,
-            wall_s=item.composed_s + completion.wall_s,
+            started_at=drafted.started_at,
+            wall_s=drafted.wall_s,
             detail={
                 "tokens": len(completion.tokens),
                 "nats_a_token": round(-completion.log_likelihood / max(len(completion.tokens), 1), 6),
-                "takes": item.take + 1,
+                "takes": drafted.take + 1,
                 "model": self.version.digest,
             },
         )
+
+
+def _request_key(key: str, take: int) -> str:
+    return f"{key}/{take}"
 
 
 def _read(recipe: Mapping[str, Json]) -> tuple[Reading, ScoreControls]:

@@ -103,3 +103,46 @@ def test_a_recipe_that_makes_no_score_fails_alone(generator: Generator, broken: 
     with pytest.raises(GenerationError, match="makes no score"):
         generator.admit("bad", recipe(0) | broken)
     assert make(generator, [2])
+
+
+Kept = dict[str, tuple[int, tuple[int, ...]]]
+
+
+def violin(seed: int) -> dict[str, Json]:
+    return {"prompt": "bright solo violin", "seed": seed, "duration_s": 6.0, "controls": {}}
+
+
+def kept_of(generator: Generator, number: int) -> Kept:
+    """Which take was kept of each of so many pieces, and its tokens."""
+    made: Kept = {}
+    while len(made) < number:
+        for outcome in generator.advance():
+            made[outcome.key] = outcome.result.take, outcome.result.completion.tokens
+    return made
+
+
+def compose(generator: Generator, *seeds: int) -> Kept:
+    for seed in seeds:
+        generator.admit(str(seed), violin(seed))
+    return kept_of(generator, len(seeds))
+
+
+def test_the_take_that_is_kept_does_not_depend_on_idle_slots(generator: Generator) -> None:
+    single = load_generator(find_version("score-small", []), slots=1)
+    seeds = (5, 8, 13, 14)  # what is kept of these is not the first take, or the last for want of a better one
+    crowded = compose(generator, *seeds)
+    assert all(take > 0 for take, _ in crowded.values())
+    for seed in seeds:
+        assert compose(generator, seed)[str(seed)] == crowded[str(seed)]
+        assert compose(single, seed)[str(seed)] == crowded[str(seed)]
+
+
+def test_a_new_piece_gets_the_slots_of_takes_that_may_not_be_needed(generator: Generator) -> None:
+    alone = compose(generator, 8)
+    generator.admit("8", violin(8))
+    generator.advance()
+    assert generator._engine.busy > 1
+    for seed in (1, 2, 3):
+        generator.admit(str(seed), violin(seed))
+        assert generator._engine.busy <= generator.slots
+    assert kept_of(generator, 4)["8"] == alone["8"]

@@ -1,0 +1,48 @@
+"""Takes of one draft: which may begin, which are not needed any more, and which one is kept.
+
+Takes are numbered from 0. The lowest-numbered one that is settled is kept, or else the last of all; so it does not
+matter how many were made side by side, nor in which order they ended.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Takes(Generic[T]):
+    """At most `limit` takes, each with what came of it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._ended: dict[int, T] = {}
+        self._settled: set[int] = set()
+        self.running: set[int] = set()
+
+    def begin(self) -> int | None:
+        """Begin the next take that may still be wanted; return its number, None if there is none."""
+        first_settled = min(self._settled, default=self._limit)
+        for number in range(first_settled):
+            if number not in self.running and number not in self._ended:
+                self.running.add(number)
+                return number
+        return None
+
+    def end(self, number: int, came_of_it: T, *, settled: bool) -> None:
+        """Take note that a running take has ended; `settled` if it need not be made anew."""
+        self.running.remove(number)
+        self._ended[number] = came_of_it
+        if settled:
+            self._settled.add(number)
+
+    def drop(self, number: int) -> None:
+        """Forget a running take; it may begin again."""
+        self.running.remove(number)
+
+    def kept(self) -> tuple[int, T] | None:
+        """Return number and outcome of the take that is kept, once no other can take its place."""
+        last = min(self._settled, default=self._limit - 1)
+        if all(number in self._ended for number in range(last + 1)):
+            return last, self._ended[last]
+        return None
