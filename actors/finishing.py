@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class FinishingLine:
         on_done: called in a thread of the line with the ids that are off the worker's hands.
     """
 
-    def __init__(self, stores: Stores, maker: Maker, on_done: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, stores: Stores, maker: Maker, on_done: Callable[[Collection[str]], None]) -> None:
         self._stores, self._maker, self._on_done = stores, maker, on_done
         self._drafts: queue.SimpleQueue[tuple[Generator, Claim, Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Made | Failure | None] = queue.SimpleQueue()

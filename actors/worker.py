@@ -1,9 +1,9 @@
 """The pull worker: takes recipes from the database, makes them, commits them. A plain class, bare of Ray.
 
-It claims as many recipes as its generator has free slots, renews its leases from a thread, and hands finished
-drafts to a finishing line that runs beside the generator. An item that fails is set aside with its traceback and
-the others go on. Items that were being made when a worker died are made alone, so that one that kills its worker
-is found out after three attempts and takes nothing else with it.
+It claims recipes when its generator has free slots (more than those if they go quickly, see `actors.pace`), renews
+its leases from a thread, and hands finished drafts to a finishing line that runs beside the generator. An item that
+fails is set aside with its traceback and the others go on. Items that were being made when a worker died are made
+alone, so that one that kills its worker is found out after three attempts and takes nothing else with it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from actors.code_version import code_version
 from actors.errors import BrokenGeneratorError
 from actors.finishing import FinishingLine, Stores
 from actors.heartbeat import Heartbeat
-from actors.identity import recipe_id
+from actors.identity import has_id, recipe_id
+from actors.pace import Pace
 from actors.patience import Patience
 from db.asset_types import Maker
 from db.database import Database
@@ -32,7 +34,6 @@ from db.work import Claim, claim, give_back, progress, release_expired, release_
 from models.generator import GenerationError, Generator
 
 _log = logging.getLogger(__name__)
-_AHEAD = 3  # items held at most, as a multiple of the slots: those in the generator and those being finished
 _MAX_BREAKDOWNS = 10  # in a row, with nothing finished in between
 
 
@@ -84,8 +85,10 @@ class PullWorker:
         self._stop = threading.Event()
         self._patience = Patience(options.patience_s, given_up=self._stop.is_set)
         self._changed = threading.Condition()
+        self._waiting: deque[Claim] = deque()  # claimed, and no slot was free yet
         self._admitted: dict[str, Claim] = {}
         self._held: set[str] = set()  # guarded by _changed: whatever is claimed and not yet committed
+        self._pace = Pace(slots=1)  # of the generator, once it is there; guarded by _changed
         self._alone = False
         self._breakdowns = 0
         self._ask_again_at = 0.0
@@ -104,9 +107,10 @@ class PullWorker:
             StorageError: the database or the object store was away for longer than the patience.
         """
         generator = self._factory()
+        self._pace = Pace(generator.slots)
         maker = Maker(self.owner, code_version(), generator.profile.as_dict())
         stores = Stores(self._database, self._objects, self._patience)
-        line = FinishingLine(stores, maker, self._let_go)
+        line = FinishingLine(stores, maker, self._committed)
         options = self._options
         with Heartbeat(self._database, options.run_id, self.owner, options.lease_s, self.stop):
             try:
@@ -121,8 +125,9 @@ class PullWorker:
     def _work(self, generator: Generator, line: FinishingLine) -> None:
         while not self._stop.is_set() and line.broken is None:
             claimed = self._claim(generator)
-            for each in claimed:
-                self._admit(generator, line, each)
+            self._waiting.extend(claimed)
+            while self._waiting and len(self._admitted) < generator.slots:
+                self._admit(generator, line, self._waiting.popleft())
             if self._admitted:
                 generator = self._advance(generator, line)
             elif self._held:
@@ -134,7 +139,11 @@ class PullWorker:
         if self._alone and self._held:
             return []
         self._alone = False
-        room = min(generator.slots - len(self._admitted), _AHEAD * generator.slots - len(self._held))
+        free = generator.slots - len(self._admitted) - len(self._waiting)
+        if free <= 0:
+            return []
+        with self._changed:
+            room = min(self._pace.claims_at_once(free), self._pace.holds_at_most() - len(self._held))
         if room <= 0 or (self._held and time.monotonic() < self._ask_again_at):
             return []
         claims = self._patience.call(lambda: self._ask(room, solo=False))
@@ -188,10 +197,23 @@ class PullWorker:
         if len(suspects) == 1:
             line.fail(next(iter(suspects.values())), error)
         else:
+            self._return_waiting()
             self._wait_until_held(set(suspects), line)
             self._patience.call(self._release)
             self._let_go(suspects)
         return self._factory()
+
+    def _return_waiting(self) -> None:
+        """Queue again what was claimed and not begun, as if never claimed."""
+        ids = [each.recipe_id for each in self._waiting]
+        self._waiting.clear()
+        if ids:
+            self._patience.call(lambda: self._give_back_only(ids))
+            self._let_go(ids)
+
+    def _give_back_only(self, ids: list[str]) -> None:
+        with self._database.unit_of_work() as session:
+            give_back(session, self.owner, ids)
 
     def _release(self) -> None:
         with self._database.unit_of_work() as session:
@@ -211,6 +233,11 @@ class PullWorker:
             return True
         self._stop.wait(self._options.poll_s)
         return False
+
+    def _committed(self, ids: Collection[str]) -> None:
+        with self._changed:
+            self._pace.finished(len(ids))
+        self._let_go(ids)
 
     def _let_go(self, ids: Iterable[str]) -> None:
         with self._changed:
@@ -240,5 +267,6 @@ class PullWorker:
 
 
 def _check_content(each: Claim) -> None:
-    if (found := recipe_id(each.body)) != each.recipe_id:
+    if not has_id(each.body, each.recipe_id):
+        found = recipe_id(each.body)
         raise GenerationError(f"the recipe kept as {each.recipe_id} has the content of {found}")

@@ -224,13 +224,14 @@ def set_aside(session: Session, owner: str, failures: Sequence[Failure]) -> froz
     return frozenset(session.execute(_SET_ASIDE, parameters).scalars())
 
 
-def give_back(session: Session, owner: str) -> int:
-    """Queue again all that `owner` holds, as if never claimed: a worker that stops on purpose."""
+def give_back(session: Session, owner: str, only: Sequence[str] | None = None) -> int:
+    """Queue again what `owner` holds, all or `only` these, as if never claimed: nobody was at fault."""
     return _affected(
         session,
         """
         WITH mine AS (
             SELECT recipe_id FROM work WHERE state = 'claimed' AND owner = :owner
+                AND (CAST(:only AS text[]) IS NULL OR recipe_id = ANY(CAST(:only AS text[])))
             ORDER BY recipe_id
             FOR UPDATE
         ), queued AS (
@@ -240,7 +241,7 @@ def give_back(session: Session, owner: str) -> int:
         )
         SELECT count(*) FROM queued
         """,
-        {"owner": owner},
+        {"owner": owner, "only": None if only is None else list(only)},
     )
 
 

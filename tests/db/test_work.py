@@ -273,3 +273,12 @@ def test_heartbeats_and_commits_of_one_worker_do_not_block_each_other(database, 
         thread.join(30)
     assert run_step(database, progress, run).done == 200
     assert beats
+
+
+def test_what_was_claimed_and_not_begun_can_be_given_back_by_itself(database, plant):
+    run_id = plant.plan(1, 2, 3)
+    first, *others = run_step(database, claim, run_id, "w", 3, 60)
+    assert run_step(database, give_back, "w", [each.recipe_id for each in others]) == 2
+    again = run_step(database, claim, run_id, "v", 3, 60)
+    assert [each.attempt for each in again] == [1, 1]
+    assert first.recipe_id not in {each.recipe_id for each in again}
