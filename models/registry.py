@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.weights import ModelVersion, UnknownModelError, read_version
+from models.weights import ModelVersion, UnknownModelError, UnusableModelError, read_version
 
 if TYPE_CHECKING:
+    from models.engine.backends import BackendChoice, Name
     from models.generator import Generator
 
+ARCHITECTURES = ("score-transformer", "musiclm", "musicgen")
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -53,21 +55,43 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
 
 
 def load_generator(
-    version: ModelVersion, *, device: str = "cpu", dtype: str = "float32", slots: int = 8, threads: int = 1
+    version: ModelVersion,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    slots: int = 8,
+    threads: int = 1,
+    backend: Name = "auto",
 ) -> Generator:
     """Load a version onto a device as a generator with `slots` items at once.
 
     Raises:
         UnknownModelError: its architecture is not one of this code.
         CorruptModelError: its files do not match its digest or configuration.
+        UnusableModelError: it cannot run on this device, in this dtype, with this backend.
     """
     architecture = version.config.get("architecture")
+    if architecture not in ARCHITECTURES:
+        raise UnknownModelError(f"{version.name}: architecture {architecture!r} is not known to this version of Tutti")
+    from models.engine.backend import BackendUnavailableError
+    from models.engine.backends import choose_backend
+
+    try:
+        chosen = choose_backend(backend, device=device, dtype=dtype, threads=threads)
+        return _load(version, architecture, chosen, device, slots)
+    except BackendUnavailableError as error:
+        raise UnusableModelError(f"{version.name}: {error}") from error
+
+
+def _load(version: ModelVersion, architecture: str, backend: BackendChoice, device: str, slots: int) -> Generator:
     if architecture == "score-transformer":
         from models.score.generator import ScoreGenerator
 
-        return ScoreGenerator(version, device=device, dtype=dtype, slots=slots, threads=threads)
-    if architecture == "musiclm":
-        from models.musiclm.generator import MusicLMGenerator
+        return ScoreGenerator(version, backend=backend, device=device, slots=slots)
+    if architecture == "musicgen":
+        from models.musicgen.generator import MusicGenGenerator
 
-        return MusicLMGenerator(version, device=device, dtype=dtype, slots=slots, threads=threads)
-    raise UnknownModelError(f"{version.name}: architecture {architecture!r} is not known to this version of Tutti")
+        return MusicGenGenerator(version, backend=backend, device=device, slots=slots)
+    from models.musiclm.generator import MusicLMGenerator
+
+    return MusicLMGenerator(version, backend=backend, device=device, slots=slots)

@@ -31,6 +31,10 @@ class UnknownModelError(ModelError):
     """No version of that name or digest is known."""
 
 
+class UnusableModelError(ModelError):
+    """A version cannot run as it is asked to: device, dtype or backend."""
+
+
 class CorruptModelError(ModelError):
     """A version's files are missing, unreadable or not those its digest names."""
 

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -37,6 +37,7 @@ class BackendChoice:
     name: Name
     dtype: str
     threads: int
+    otherwise: Name | None = None  # for a model of sizes that the first cannot run
 
     @property
     def model_dtype(self) -> torch.dtype:
@@ -51,13 +52,19 @@ class BackendChoice:
             BackendUnavailableError: it cannot run this model here.
         """
         if self.name == "native":
-            return NativeBackend(
-                model,
-                size,
-                weights=NATIVE_WEIGHTS[self.dtype],
-                half_cache=self.dtype != "float32",
-                threads=self.threads,
-            )
+            try:
+                return NativeBackend(
+                    model,
+                    size,
+                    weights=NATIVE_WEIGHTS[self.dtype],
+                    half_cache=self.dtype != "float32",
+                    threads=self.threads,
+                )
+            except BackendUnavailableError as error:
+                if self.otherwise is None:
+                    raise
+                _log.warning("%s: %s serves", error, self.otherwise)
+                return replace(self, name=self.otherwise)(model, size)
         if self.name == "cuda-graphs":
             return CudaGraphBackend(model, size)
         return TorchBackend(model, size, packed=self.name == "torch-packed")
@@ -75,7 +82,7 @@ def choose_backend(name: Name, *, device: str, dtype: str, threads: int) -> Back
     Raises:
         BackendUnavailableError: that backend has no such dtype, or is not of this device.
     """
-    on_cpu = torch.device(device).type == "cpu"
+    asked, on_cpu = name, torch.device(device).type == "cpu"
     if name == "auto":
         name = _fastest(dtype) if on_cpu else "cuda-graphs"
     if name in ("native", "torch-packed") and not on_cpu:
@@ -88,7 +95,8 @@ def choose_backend(name: Name, *, device: str, dtype: str, threads: int) -> Back
         raise BackendUnavailableError("int8 is for the native step on a CPU; take bfloat16 or float32")
     if name == "native" and dtype not in NATIVE_WEIGHTS:
         raise BackendUnavailableError(f"the native step has no {dtype}; it has {', '.join(NATIVE_WEIGHTS)}")
-    return BackendChoice(name, dtype, threads)
+    otherwise: Name | None = "torch-packed" if asked == "auto" and name == "native" and dtype != "int8" else None
+    return BackendChoice(name, dtype, threads, otherwise)
 
 
 def _fastest(dtype: str) -> Name:

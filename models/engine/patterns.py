@@ -52,24 +52,32 @@ class Parallel:
 class Delay:
     """Codebook k comes k steps later, so that it has heard the coarser ones of its frame.
 
-    `hole` is the code that stands where a codebook has not begun or has already ended.
+    `hole` is the code that stands where a codebook has not begun or has already ended. Codebooks of several
+    `channels` lie side by side, those of one level with one delay.
     """
 
     hole: int
+    channels: int = 1
 
     def spread(self, codes_TK: Codes) -> Codes:
-        """Return T + K - 1 steps of K codes."""
+        """Return T + K / channels - 1 steps of K codes."""
         frames, codebooks = codes_TK.shape
-        codes_NJ = np.full((frames + codebooks - 1, codebooks), self.hole, dtype=np.int64)
+        codes_NJ = np.full((frames + self._longest(codebooks), codebooks), self.hole, dtype=np.int64)
         for k in range(codebooks):
-            codes_NJ[k : k + frames, k] = codes_TK[:, k]
+            delay = k // self.channels
+            codes_NJ[delay : delay + frames, k] = codes_TK[:, k]
         return codes_NJ
 
     def gather(self, codes_NJ: Codes) -> Codes:
-        """Return the N - K + 1 frames of N steps."""
+        """Return the N - K / channels + 1 frames of N steps."""
         steps, codebooks = codes_NJ.shape
-        frames = steps - codebooks + 1
-        return np.stack([codes_NJ[k : k + frames, k] for k in range(codebooks)], axis=1)
+        frames = steps - self._longest(codebooks)
+        return np.stack(
+            [codes_NJ[k // self.channels : k // self.channels + frames, k] for k in range(codebooks)], axis=1
+        )
+
+    def _longest(self, codebooks: int) -> int:
+        return codebooks // self.channels - 1
 
 
 @dataclass(frozen=True, slots=True)

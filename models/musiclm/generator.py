@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.digests import digest_of_bytes
+from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
 from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
@@ -61,16 +62,16 @@ class Drafted:
 class MusicLMGenerator:
     """Makes pieces with one version of a MusicLM."""
 
-    def __init__(self, version: ModelVersion, *, device: str, dtype: str, slots: int, threads: int) -> None:
+    def __init__(self, version: ModelVersion, *, backend: BackendChoice, device: str, slots: int) -> None:
         """Load the weights.
 
         Raises:
             CorruptModelError: they do not fit the configuration or this code.
             SentencesError: the sentence encoder's package is missing.
         """
-        torch.set_num_threads(threads)
+        torch.set_num_threads(backend.threads)
         self.version, self.slots = version, slots
-        self._model = load_model(version, device, getattr(torch, dtype))
+        self._model = load_model(version, device, backend.model_dtype)
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
         self._takes = int(version.config["takes"])
@@ -81,11 +82,18 @@ class MusicLMGenerator:
             rows = 2 if sampling.guidance_scale != 1.0 and stage.config.prefix_codebooks else 1
             frames = sampling.windowing(rates.get(name, self._model.config.codec.frame_rate_hz)).length
             length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
-            self._engines[name] = Engine(stage, slots=rows * slots * self._takes, cache_length=length)
+            self._engines[name] = Engine(
+                stage, slots=rows * slots * self._takes, cache_length=length, backend=backend
+            )
         self._items: dict[str, _Item] = {}
         self._running: dict[str, Take] = {}
         self.profile = NumericProfile(
-            device=device, dtype=dtype, torch=str(torch.__version__), backend="torch", slots=slots, threads=threads
+            device=device,
+            dtype=backend.dtype,
+            torch=str(torch.__version__),
+            backend=self._engines["semantic"].backend.name,
+            slots=slots,
+            threads=backend.threads,
         )
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
