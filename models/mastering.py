@@ -33,7 +33,11 @@ class Master:
 
 
 def master(waveform_T: NDArray[np.float32], sample_rate_hz: int) -> Master:
-    """Bring a mono waveform to LOUDNESS_LUFS, or less where its peak would pass PEAK_DBFS, and encode it (16 bits).
+    """Bring a waveform to LOUDNESS_LUFS, or less where its peak would pass PEAK_DBFS, and encode it (16 bits).
+
+    Args:
+        waveform_T: mono (T,), or channels (T, A).
+        sample_rate_hz: its rate.
 
     Raises:
         SilentError: it is too quiet to be meant.
@@ -44,8 +48,9 @@ def master(waveform_T: NDArray[np.float32], sample_rate_hz: int) -> Master:
     gain_db = floor(100 * min(LOUDNESS_LUFS - loudness, PEAK_DBFS - peak)) / 100  # the same on any threads
     out = waveform_T * np.float32(10 ** (gain_db / 20))
     rising, falling = (round(s * sample_rate_hz) for s in (_FADE_IN_S, _FADE_OUT_S))
-    out[:rising] *= np.linspace(0, 1, rising, dtype=np.float32)[: len(out)]
-    out[-falling:] *= np.linspace(1, 0, falling, dtype=np.float32)[-len(out) :]
+    by_time = out if out.ndim == 1 else out.T  # the last axis is time, as the fades need it
+    by_time[..., :rising] *= np.linspace(0, 1, rising, dtype=np.float32)[: len(out)]
+    by_time[..., -falling:] *= np.linspace(1, 0, falling, dtype=np.float32)[-len(out) :]
     file = BytesIO()
     soundfile.write(file, out, sample_rate_hz, format="FLAC", subtype="PCM_16")
     return Master(file.getvalue(), len(out) / sample_rate_hz, round(loudness + gain_db, 2), round(peak + gain_db, 2))
@@ -53,7 +58,8 @@ def master(waveform_T: NDArray[np.float32], sample_rate_hz: int) -> Master:
 
 def loudness_lufs(waveform_T: NDArray[np.float32], sample_rate_hz: int) -> float:
     """Return the integrated loudness; -70 for what is under its gate throughout."""
-    loudness = float(torchaudio.functional.loudness(torch.from_numpy(waveform_T[None].copy()), sample_rate_hz))
+    channels_AT = np.ascontiguousarray(np.atleast_2d(waveform_T.T))
+    loudness = float(torchaudio.functional.loudness(torch.from_numpy(channels_AT.copy()), sample_rate_hz))
     return loudness if np.isfinite(loudness) else -70.0
 
 

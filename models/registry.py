@@ -72,7 +72,9 @@ def load_generator(
     """
     architecture = version.config.get("architecture")
     if architecture not in ARCHITECTURES:
-        raise UnknownModelError(f"{version.name}: architecture {architecture!r} is not known to this version of Tutti")
+        raise UnknownModelError(
+            f"{version.name}: architecture {architecture!r} is not known to this version of Tutti"
+        )
     from models.engine.backend import BackendUnavailableError
     from models.engine.backends import choose_backend
 

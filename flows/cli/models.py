@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +19,8 @@ from flows.cli.output import answer, answer_json, table
 if TYPE_CHECKING:
     from flows.settings import Settings
     from models.weights import ModelVersion
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 app = typer.Typer(name="models", help="List, show, add, verify, train and evaluate models.", no_args_is_help=True)
 training.add_to(app)
@@ -69,8 +73,13 @@ def verify(model: ModelArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def add(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder with model.safetensors, config.json and card.md.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A folder with model.safetensors, config.json and card.md; or a MusicGen checkpoint: its folder, "
+            "or its name on Hugging Face, such as facebook/musicgen-small.",
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -79,20 +88,37 @@ def add(
         from flows.services import check_folder
         from flows.settings import load_settings
         from models.registry import load_generator
-        from models.weights import ModelError, read_version
+        from models.weights import ModelError
 
         settings = load_settings()
-        try:
-            version = read_version(folder)
-            load_generator(version)
-        except ModelError as error:
-            raise InputError(str(error)) from error
-        check_folder("the models' folder", settings.model_folder)
-        added = _copy(version, settings)
+        with TemporaryDirectory(prefix="tutti-model-") as room:
+            try:
+                version = _read(source, Path(room))
+                load_generator(version)
+            except ModelError as error:
+                raise InputError(str(error)) from error
+            check_folder("the models' folder", settings.model_folder)
+            added = _copy(version, settings)
         if as_json:
             answer_json(_described(added))
         else:
             answer(f"{added.reference} is in {added.path}")
+
+
+def _read(source: str, room: Path) -> ModelVersion:
+    """Return the version in a folder; a MusicGen checkpoint is converted in `room` first."""
+    from models.weights import read_version
+
+    folder = Path(source)
+    if not folder.is_dir() and not _HUB_NAME.fullmatch(source):
+        return read_version(folder)  # which says what is wrong
+    from models.musicgen.checkpoint import convert, download, is_checkpoint
+
+    checkpoint = folder if folder.is_dir() else download(source)
+    if folder.is_dir() and not is_checkpoint(folder):
+        return read_version(folder)
+    name = re.sub(r"[^a-z0-9.]+", "-", Path(source).resolve().name.lower()).strip("-.") or "musicgen"
+    return convert(checkpoint, name, source, room / name)
 
 
 def _copy(version: ModelVersion, settings: Settings) -> ModelVersion:
