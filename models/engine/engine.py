@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, EngineError, Progress, Request
 from models.engine.scheduler import Scheduler
 from models.engine.sequence import Row, Sequence, begin
+from models.engine.statistics import Statistics
 from models.engine.torch_backend import TorchBackend
 from models.sampling import log_probabilities, sample_tokens, uniform
 
@@ -60,6 +62,12 @@ class Engine:
         )
         self.backend = backend(model, self.size)
         self._scheduler = Scheduler(slots)
+        self._statistics = Statistics()
+
+    @property
+    def statistics(self) -> Statistics:
+        """Return a copy of the sums so far."""
+        return replace(self._statistics)
 
     @property
     def busy(self) -> int:
@@ -77,12 +85,20 @@ class Engine:
 
     def step(self) -> list[Completion]:
         """Advance every running sequence by one step and return those that ended."""
+        began = time.perf_counter()
+        try:
+            return self._step()
+        finally:
+            self._statistics.total_s += time.perf_counter() - began
+
+    def _step(self) -> list[Completion]:
         self._schedule()
         fed = [(sequence, sequence.due()) for sequence in self._scheduler.running if self._prefilled(sequence)]
         if not fed:
             return []
-        logits_RKV = self._run([(sequence, row) for sequence, rows in fed for row in rows])
-        return self._postprocess(fed, logits_RKV)
+        rows = [(sequence, row) for sequence, due in fed for row in due]
+        self._statistics.count(len(rows), self.size.slots, waiting=bool(self._scheduler.waiting))
+        return self._postprocess(fed, self._run(rows))
 
     def progress(self) -> dict[str, Progress]:
         """Return how far each request is."""
@@ -126,7 +142,9 @@ class Engine:
             for row in sequence.rows:
                 while chunks and row.remaining > CHUNK:
                     chunk_CD = row.known_ID[row.position : row.position + CHUNK]
+                    began = time.perf_counter()
                     self.backend.prefill(row.slot, row.position, chunk_CD)
+                    self._statistics.running_s += time.perf_counter() - began
                     row.position += CHUNK
                     chunks -= 1
 
@@ -137,10 +155,13 @@ class Engine:
     def _run(self, rows: list[tuple[Sequence, Row]]) -> NDArray[np.float32]:
         """Feed each row its next input; return logits_RKV."""
         feeds = [self._feed(row) for _, row in rows]
+        began = time.perf_counter()
         x_RD = self._inputs(rows)
         for _, row in rows:
             row.position += 1
-        return self.backend.step(feeds, x_RD)
+        logits_RKV = self.backend.step(feeds, x_RD)
+        self._statistics.running_s += time.perf_counter() - began
+        return logits_RKV
 
     def _inputs(self, rows: list[tuple[Sequence, Row]]) -> Tensor:
         device, dtype = self.backend.device, self.backend.dtype
@@ -174,11 +195,13 @@ class Engine:
             first += len(rows)
         if not drawing:
             return []
+        began = time.perf_counter()
         logits_QKV = _guided(drawing, logits_RKV)
         for (sequence, _), logits_KV in zip(drawing, logits_QKV, strict=True):
             if sequence.request.constraint is not None:
                 logits_KV[:, ~sequence.request.constraint.allowed()] = -np.inf
         _draw([sequence for sequence, _ in drawing], logits_QKV)
+        self._statistics.drawing_s += time.perf_counter() - began
         ended = []
         for sequence, _ in drawing:
             constraint = sequence.request.constraint

@@ -129,7 +129,10 @@ def _load(checkpoint: Path) -> tuple[str, PreTrainedModel]:
     faults = (
         ("lacks the tensor", set(report["missing_keys"])),
         ("has a tensor that its configuration has no place for:", there - known),
-        ("has a tensor of another shape than its configuration's:", {found[0] for found in report["mismatched_keys"]}),
+        (
+            "has a tensor of another shape than its configuration's:",
+            {found[0] for found in report["mismatched_keys"]},
+        ),
     )
     for complaint, names in faults:
         if names:
