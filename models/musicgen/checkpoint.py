@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ TIED = "text_encoder.encoder.embed_tokens.weight"  # the same as the next
 SHARED = "text_encoder.shared.weight"
 _FILES = ("config.json", "generation_config.json", TOKENIZER, "*.safetensors", "*.safetensors.index.json")
 _COMPUTED = "embed_positions.weights"  # kept by older checkpoints, computed by this code
+_ORIGINS = ("_name_or_path", "name_or_path", "transformers_version")
 _RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 _CARD = """---
 licences: {{weights: see the checkpoint's own page}}
@@ -92,11 +94,18 @@ def convert(checkpoint: Path, name: str, source: str, target: Path) -> ModelVers
         "kind": "soundscape",
         "architecture": "musicgen",
         "family": family,
-        "checkpoint": json.loads(model.config.to_json_string(use_diff=False)),
+        "checkpoint": _without_origins(json.loads(model.config.to_json_string(use_diff=False))),
         "sampling": {"temperature": 1.0, "top_k": _TOP_K, "guidance_scale": _GUIDANCE},
     }
     card = _CARD.format(name=name, source=source, top_k=_TOP_K, guidance=_GUIDANCE)
     return write_version(target, tensors, config, card)
+
+
+def _without_origins(config: Any) -> Any:
+    """Return a configuration without where it was read and by what: these are no part of a version's identity."""
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_origins(value) for key, value in config.items() if key not in _ORIGINS}
 
 
 def _load(checkpoint: Path) -> tuple[str, PreTrainedModel]:

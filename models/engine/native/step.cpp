@@ -34,6 +34,7 @@ constexpr int LANES = 4, ROWS = 4;
 constexpr int VECTORS = 4;                 // of outputs that a block computes at once
 constexpr int BLOCK = VECTORS * LANES;     // outputs of a block
 constexpr int GROUP = 16, PARTS = GROUP / LANES;
+constexpr int WIDE = 4;                    // vectors of a value that are mixed at once
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
@@ -423,9 +424,12 @@ void mix(const Model& model, const Cache& cache, int64_t layer, const Feed* feed
     const int64_t r = i / heads, h = i % heads, filled = lengths ? lengths[feeds[r].slot] : feeds[r].filled;
     const int64_t start = ((layer * model.slots + feeds[r].slot) * heads + h) * cache.length * e;
     attend((const float*)queries + r * stride + h * e, (const T*)cache.keys + start, filled, e, probabilities.data());
-    for (int64_t j = 0; j < e; j += GROUP)
-      mix_strip<T, PARTS>(probabilities.data(), (const T*)cache.values + start + j, filled, e,
-                          mixed + r * model.width + h * e + j);
+    const T* values = (const T*)cache.values + start;
+    float* to = mixed + r * model.width + h * e;
+    int64_t j = 0;
+    for (; j + WIDE * LANES <= e; j += WIDE * LANES)
+      mix_strip<T, WIDE>(probabilities.data(), values + j, filled, e, to + j);
+    for (; j < e; j += GROUP) mix_strip<T, PARTS>(probabilities.data(), values + j, filled, e, to + j);
   }
 }
 
