@@ -32,7 +32,7 @@ test: $(READY)  ## Set up, and run the tests, in JOBS processes (2)
 
 setup: $(READY)  ## Make .venv with everything in it, in the versions of constraints.txt
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt models/engine/native/step.cpp
 	@test -n "$(PYTHON)" || { echo "Tutti needs Python 3.11 or 3.12 with its venv module" \
 		"(on Debian: apt-get install python3 python3-venv); or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
@@ -55,11 +55,12 @@ format: $(READY)  ## Put the sources into shape
 typecheck: $(READY)  ## Check the types
 	$(BIN)/mypy
 
-bench: $(READY)  ## Measure planning, throughput, overhead and cold start (some minutes)
+bench: $(READY)  ## Measure planning, throughput, overhead, cold start and the engine (some minutes)
 	$(BIN)/python -m bench.planning
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.overhead
 	$(BIN)/python -m bench.cold_start
+	$(BIN)/python bench/engine.py --quick
 
 down: $(READY)  ## Stop the database and the Prefect server of the example
 	$(BIN)/tutti down

@@ -2,10 +2,10 @@
 
 Weights are random, of MusicGen-small's shape (width 1024, 4 codebooks of 2048; fewer layers where said), guidance 3,
 the 250 likeliest codes. Figures are processor seconds of one thread, medians of paired runs that alternate, so that
-what else the machine does meets both alike. The last line of --json is
+what else the machine does meets both alike; on several threads, seconds by the clock. The last line of --json is
 {"steps_ratio": {items: ...}, "mixed_ratio": ...}: transformers in fp32 over the best backend.
 
-    .venv/bin/python bench/engine.py --json [--quick] [--plot FILE] [--audiolm]
+    .venv/bin/python bench/engine.py --json [--quick] [--threads 2] [--plot FILE] [--audiolm]
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ from models.transformer import Transformer, TransformerConfig
 
 WIDTH, CODEBOOKS, ENTRIES, WORDS = 1024, 4, 2048, 16
 BATCH = 8  # items that transformers makes at once in the mixed job
-BACKENDS = [
-    BackendChoice("torch-packed", "float32", 1),
-    BackendChoice("torch-packed", "bfloat16", 1),
-    *(BackendChoice("native", dtype, 1) for dtype in ("float32", "bfloat16", "int8") if runnable()),
-]
+
+
+def backends() -> list[BackendChoice]:
+    """What is measured, on as many threads as PyTorch has."""
+    threads = torch.get_num_threads()
+    native = [BackendChoice("native", dtype, threads) for dtype in ("float32", "bfloat16", "int8") if runnable()]
+    return [*(BackendChoice("torch-packed", dtype, threads) for dtype in ("float32", "bfloat16")), *native]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,13 @@ def our_model(theirs: MusicgenForConditionalGeneration, dtype: torch.dtype) -> M
     return decoder.requires_grad_(requires_grad=False).to(dtype)
 
 
-def processor_s(work: Callable[[], object]) -> float:
-    """Processor seconds that some work takes."""
+def seconds_of(work: Callable[[], object]) -> float:
+    """Processor seconds that some work takes; on several threads, which also wait, seconds by the clock."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     gc.collect()
-    began = time.process_time()
+    began = clock()
     work()
-    return time.process_time() - began
+    return clock() - began
 
 
 def their_run(model: MusicgenForConditionalGeneration, items: int, steps: int) -> None:
@@ -140,7 +143,7 @@ def engine_for(decoder: MusicGenDecoder, choice: BackendChoice, items: int, step
 
 
 def measure_steps(effort: Effort) -> dict[str, dict[str, float]]:
-    """Milliseconds of one thread for a step of 1, 4 and 8 guided items, by what runs it."""
+    """Milliseconds for a step of 1, 4 and 8 guided items, by what runs it."""
     theirs = {"float32": their_model(effort.layers)}
     theirs["bfloat16"] = copy.deepcopy(theirs["float32"]).to(torch.bfloat16)
     ours = {dtype: our_model(theirs["float32"], getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
@@ -149,7 +152,7 @@ def measure_steps(effort: Effort) -> dict[str, dict[str, float]]:
         runs: dict[str, Callable[[], object]] = {
             f"transformers {dtype}": partial(their_run, model, items, effort.steps) for dtype, model in theirs.items()
         }
-        for choice in BACKENDS:
+        for choice in backends():
             decoder = ours["bfloat16" if choice.model_dtype == torch.bfloat16 else "float32"]
             engine = engine_for(decoder, choice, items, effort.steps)
             runs[f"{choice.name} {choice.dtype}"] = partial(our_run, engine, decoder, [effort.steps] * items)
@@ -166,7 +169,7 @@ def alternating(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            times[name].append(processor_s(run))
+            times[name].append(seconds_of(run))
     return times
 
 
@@ -184,15 +187,15 @@ def measure_mixed(effort: Effort) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, order in (("in order of arrival", lengths), ("sorted by length", sorted(lengths))):
         batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
-        found[f"transformers float32, {name}"] = processor_s(
+        found[f"transformers float32, {name}"] = seconds_of(
             lambda batches=batches: [their_run(theirs, len(batch), max(batch)) for batch in batches]
         )
-    for choice in BACKENDS:
+    for choice in backends():
         decoder = decoders["bfloat16" if choice.model_dtype == torch.bfloat16 else "float32"]
         engine = engine_for(decoder, choice, BATCH, max(lengths))
         our_run(engine, decoder, [8] * BATCH)
         before = engine.statistics
-        found[f"{choice.name} {choice.dtype}"] = processor_s(partial(our_run, engine, decoder, lengths))
+        found[f"{choice.name} {choice.dtype}"] = seconds_of(partial(our_run, engine, decoder, lengths))
         occupied = engine.statistics.since(before)
         shares = f"slots in use {occupied.occupancy:.1%}, while requests wait {occupied.occupancy_while_waiting:.1%}"
         say(f"{choice.name} {choice.dtype}: {shares}, scheduling {occupied.scheduling_share:.2%} of the time")
@@ -204,9 +207,9 @@ def measure_mixed(effort: Effort) -> dict[str, float]:
 def measure_roofline(steps: dict[str, dict[str, float]], layers: int) -> dict[str, float]:
     """What the machine gives one thread, and the share of it that int8 and fp32 steps of one item reach."""
     big = torch.zeros(1 << 27)
-    read_gb_s = 0.537 / min(processor_s(big.sum) for _ in range(5))
+    read_gb_s = 0.537 / min(seconds_of(big.sum) for _ in range(5))
     a, b = torch.randn(512, 2048), torch.randn(2048, 2048)
-    gemm_gflops = 2 * 512 * 2048 * 2048 / 1e9 / min(processor_s(lambda: a @ b) for _ in range(5))
+    gemm_gflops = 2 * 512 * 2048 * 2048 / 1e9 / min(seconds_of(lambda: a @ b) for _ in range(5))
     weights = layers * 14 * WIDTH**2 + CODEBOOKS * ENTRIES * WIDTH
     found = {"read_gb_s": read_gb_s, "gemm_fp32_gflops": gemm_gflops}
     for name, size in (("native float32", 4), ("native int8", 1)):
@@ -226,7 +229,7 @@ def measure_audiolm(steps: int) -> dict[str, float]:
     ours = Transformer(TransformerConfig(vocabulary=512, layers=6, width=512, heads=8, feed_forward=2048))
     ours.reset_parameters(torch.Generator().manual_seed(0))
     ours.requires_grad_(requires_grad=False)
-    choice = BackendChoice("native", "float32", 1) if runnable() else BackendChoice("torch-packed", "float32", 1)
+    choice = next(each for each in reversed(backends()) if each.dtype == "float32")
     engine = Engine(ours, slots=8, cache_length=-(-(steps + 1) // 128) * 128, backend=choice)
 
     def their_work() -> None:
@@ -269,11 +272,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments.add_argument("--quick", action="store_true", help="fewer layers and steps, under 50 s")
+    arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--plot", type=Path, help="draw the figures into this file")
     arguments.add_argument("--audiolm", action="store_true", help="and beside audiolm-pytorch, if installed")
     chosen = arguments.parse_args()
     logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
+    torch.set_num_threads(chosen.threads)
     torch.manual_seed(0)  # transformers and audiolm-pytorch draw from the global generator
     effort = QUICK if chosen.quick else WHOLE
     say(

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.engine.backend import CacheSize, Feed, SavedRow
 from models.engine.model import DecoderModel
-from models.engine.torch_backend import TorchBackend
+from models.engine.torch_backend import TorchBackend, mix
 from models.transformer import CrossAttention
 
 WARM_UPS = 3  # before a capture, as CUDA's libraries ask for
@@ -34,8 +33,10 @@ class CudaGraphBackend(TorchBackend):
         slots = size.slots
         self._x_S1D = torch.zeros((slots, 1, self.config.width), dtype=self.dtype, device=self.device)
         self._positions_S, self._entries_S = torch.zeros((2, slots), dtype=torch.long, device=self.device)
-        self._mask_S11C = torch.zeros((slots, 1, 1, size.length), dtype=self.dtype, device=self.device)
-        self._memory_mask_S11M = torch.zeros((slots, 1, 1, size.memory), dtype=self.dtype, device=self.device)
+        self._mask_S11C = torch.zeros((slots, 1, 1, size.length), dtype=self.keys_LSHCE.dtype, device=self.device)
+        self._memory_mask_S11M = torch.zeros(
+            (slots, 1, 1, size.memory), dtype=self.keys_LSHCE.dtype, device=self.device
+        )
         self._rows_S = torch.arange(slots, device=self.device)
         self._graph = self._capture() if captured else None
 
@@ -95,12 +96,10 @@ class CudaGraphBackend(TorchBackend):
             block = self.trunk.block(layer)
             q_S1HE, k_S1HE, v_S1HE = block.project(x_S1D, table_S12E)
             keys_SHCE, values_SHCE = self.keys_LSHCE[layer], self.values_LSHCE[layer]
-            keys_SHCE[self._rows_S, :, self._entries_S] = k_S1HE[:, 0]
-            values_SHCE[self._rows_S, :, self._entries_S] = v_S1HE[:, 0]
-            mixed_SH1E = F.scaled_dot_product_attention(
-                q_S1HE.transpose(1, 2), keys_SHCE[:, :, :length], values_SHCE[:, :, :length], self._mask_S11C
-            )
-            x_S1D = x_S1D + block.attention_out(mixed_SH1E.transpose(1, 2).flatten(2))
+            keys_SHCE[self._rows_S, :, self._entries_S] = k_S1HE[:, 0].to(keys_SHCE.dtype)
+            values_SHCE[self._rows_S, :, self._entries_S] = v_S1HE[:, 0].to(keys_SHCE.dtype)
+            mixed_S1D = mix(q_S1HE, keys_SHCE[:, :, :length], values_SHCE[:, :, :length], self._mask_S11C)
+            x_S1D = x_S1D + block.attention_out(mixed_S1D)
             if block.cross is not None:
                 x_S1D = x_S1D + self._hear_all(block.cross, layer, x_S1D)
             x_S1D = block.feed(x_S1D)
@@ -109,11 +108,6 @@ class CudaGraphBackend(TorchBackend):
 
     def _hear_all(self, cross: CrossAttention, layer: int, x_S1D: Tensor) -> Tensor:
         q_S1HE = cross.query(cross.norm(x_S1D)).unflatten(-1, (self.config.heads, -1))
-        mixed_SH1E = F.scaled_dot_product_attention(
-            q_S1HE.transpose(1, 2),
-            self.memory_keys_LSHME[layer],
-            self.memory_values_LSHME[layer],
-            self._memory_mask_S11M,
-        )
-        heard: Tensor = cross.out(mixed_SH1E.transpose(1, 2).flatten(2))
+        keys_SHME, values_SHME = self.memory_keys_LSHME[layer], self.memory_values_LSHME[layer]
+        heard: Tensor = cross.out(mix(q_S1HE, keys_SHME, values_SHME, self._memory_mask_S11M))
         return heard
