@@ -1,7 +1,7 @@
 """The step in PyTorch, on any device.
 
 Every step runs all rows, busy or not, so that each linear layer always sees the same number of them. Attention runs
-row by row over a cache length that depends on that row alone.
+over rows that are filled about alike; with how many others, and to what length it is padded, changes no bit of a row.
 
 Shapes: S rows, R rows that are fed, L layers, H heads, E head width, D width, C cache entries, F filled entries,
 M rows of a memory.
@@ -10,6 +10,8 @@ M rows of a memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from torch.nn import functional as F
 from models.engine.backend import CHUNK, CacheSize, Feed, SavedRow
 from models.engine.model import DecoderModel
 from models.engine.packed import PackedLinear, check_packing, packed_trunk
-from models.transformer import Block, CrossAttention, rotary_table
+from models.transformer import Block, rotary_table
 
 BUCKET = 32  # attention lengths are multiples of this
 
@@ -54,11 +56,11 @@ class TorchBackend:
             shape = (config.layers, size.slots, config.heads, size.memory, config.head_width)
             self.memory_keys_LSHME = torch.zeros(shape, dtype=cached, device=self.device)
             self.memory_values_LSHME = torch.zeros_like(self.memory_keys_LSHME)
-            self.memory_lengths_S = [0] * size.slots
+        self.memory_lengths_S = [0] * size.slots
         self._rotary_P2E = rotary_table(config, torch.arange(size.positions, device=self.device))
-        entries = torch.arange(size.length, device=self.device)
-        beyond_FC = entries >= torch.arange(size.length + 1, device=self.device)[:, None]
-        self._masks_FC = torch.zeros_like(beyond_FC, dtype=cached).masked_fill_(beyond_FC, float("-inf"))
+        self._masks_FC, self._memory_masks_FM = (
+            _masks(length, cached, self.device) for length in (size.length, size.memory)
+        )
 
     @torch.inference_mode()
     def step(self, feeds: Sequence[Feed], x_RD: Tensor) -> NDArray[np.float32]:
@@ -70,16 +72,21 @@ class TorchBackend:
         table_S12E = self._rotary_P2E[positions_S][:, None]
         x_S1D = torch.zeros((self.size.slots, 1, self.config.width), dtype=self.dtype, device=self.device)
         x_S1D[rows_R, 0] = x_RD
-        masks = {feed.slot: self._mask(feed.filled) for feed in feeds}
+        filled = {feed.slot: feed.filled for feed in feeds}
+        runs = self._runs([filled.get(slot, 0) for slot in range(self.size.slots)], self._masks_FC)
+        heard = [self.memory_lengths_S[slot] if slot in filled else 0 for slot in range(self.size.slots)]
+        memory_runs = self._runs(heard, self._memory_masks_FM) if self.config.cross_attention else []
         for layer in range(self.config.layers):
             block = self.trunk.block(layer)
             q_S1HE, k_S1HE, v_S1HE = block.project(x_S1D, table_S12E)
             keys_SHCE, values_SHCE = self.keys_LSHCE[layer], self.values_LSHCE[layer]
             keys_SHCE[rows_R, :, entries_R] = k_S1HE[rows_R, 0].to(keys_SHCE.dtype)
             values_SHCE[rows_R, :, entries_R] = v_S1HE[rows_R, 0].to(keys_SHCE.dtype)
-            x_S1D = x_S1D + block.attention_out(_attend(q_S1HE, keys_SHCE, values_SHCE, masks))
+            x_S1D = x_S1D + block.attention_out(_attend(q_S1HE, keys_SHCE, values_SHCE, runs))
             if block.cross is not None:
-                x_S1D = x_S1D + self._hear(block.cross, layer, x_S1D, masks)
+                q_S1HE = block.cross.query(block.cross.norm(x_S1D)).unflatten(-1, (self.config.heads, -1))
+                memory = self.memory_keys_LSHME[layer], self.memory_values_LSHME[layer]
+                x_S1D = x_S1D + block.cross.out(_attend(q_S1HE, *memory, memory_runs))
             x_S1D = block.feed(x_S1D)
         logits_SN = self.head(self.trunk.norm(x_S1D)[:, 0])
         logits_RKV = logits_SN[rows_R].view(len(feeds), *self.head_KVD.shape[:2])
@@ -138,41 +145,55 @@ class TorchBackend:
         for cache, kept in zip(caches, saved.tensors, strict=True):
             cache[:, slot, :, : kept.shape[2]] = kept
 
-    def _hear(self, cross: CrossAttention, layer: int, x_S1D: Tensor, fed: dict[int, Tensor]) -> Tensor:
-        q_S1HE = cross.query(cross.norm(x_S1D)).unflatten(-1, (self.config.heads, -1))
-        mixed = [
-            self._recall(layer, slot, q_S1HE[slot, None]) if slot in fed else torch.zeros_like(x_S1D[slot, None])
-            for slot in range(self.size.slots)
-        ]
-        heard: Tensor = cross.out(torch.cat(mixed))
-        return heard
-
     def _recall(self, layer: int, slot: int, q_1CHE: Tensor) -> Tensor:
         """Return mixed_1CD: what one row's queries find in its memory."""
         length = self.memory_lengths_S[slot]
         memory = (
-            caches[layer, slot, None, :, :length] for caches in (self.memory_keys_LSHME, self.memory_values_LSHME)
+            cache[layer, slot, None, :, :length] for cache in (self.memory_keys_LSHME, self.memory_values_LSHME)
         )
         return mix(q_1CHE, *memory)
 
-    def _mask(self, filled: int) -> Tensor:
-        """Return what is added to a row's scores: 0 for the entries it has filled, -inf up to its bucket's end."""
-        length = min(-(-filled // BUCKET) * BUCKET, self.size.length)
-        return self._masks_FC[filled, :length][None, None, None]
+    def _runs(self, filled_S: Sequence[int], masks_FC: Tensor) -> list[_Run]:
+        """Return neighbouring rows whose entries end in the same bucket, as one each; 0 filled is not fed."""
+        runs = []
+        bucketed = (-(-filled // BUCKET) * BUCKET for filled in filled_S)
+        lengths = [min(length, masks_FC.shape[1]) for length in bucketed]
+        for length, rows in groupby(range(len(filled_S)), key=lengths.__getitem__):
+            slots = list(rows)
+            filled = torch.tensor([filled_S[slot] for slot in slots], device=self.device)
+            mask = masks_FC[filled, :length][:, None, None] if length else None
+            runs.append(_Run(slice(slots[0], slots[-1] + 1), length, mask))
+        return runs
 
 
-def _attend(q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, masks: dict[int, Tensor]) -> Tensor:
-    """Return mixed_S1D: what each row that has a mask finds among its entries, and zeros for the others."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """Rows that attend together. `mask` is added to their scores: 0 for filled entries, -inf up to `length`."""
+
+    rows: slice
+    length: int
+    mask: Tensor | None
+
+
+def _masks(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return masks_FC: for F filled of so many entries, 0 for these and -inf for the rest."""
+    entries = torch.arange(length, device=device)
+    beyond_FC = entries >= torch.arange(length + 1, device=device)[:, None]
+    return torch.zeros_like(beyond_FC, dtype=dtype).masked_fill_(beyond_FC, float("-inf"))
+
+
+def _attend(q_S1HE: Tensor, keys_SHCE: Tensor, values_SHCE: Tensor, runs: list[_Run]) -> Tensor:
+    """Return mixed_S1D: what each row that is fed finds among its entries, and zeros for the others."""
     mixed = [
-        mix(
-            q_S1HE[s, None],
-            keys_SHCE[s, None, :, : masks[s].shape[-1]],
-            values_SHCE[s, None, :, : masks[s].shape[-1]],
-            masks[s],
+        torch.zeros_like(q_S1HE[run.rows]).flatten(2)
+        if run.mask is None
+        else mix(
+            q_S1HE[run.rows],
+            keys_SHCE[run.rows, :, : run.length],
+            values_SHCE[run.rows, :, : run.length],
+            run.mask,
         )
-        if s in masks
-        else torch.zeros_like(q_S1HE[s, None]).flatten(2)
-        for s in range(len(q_S1HE))
+        for run in runs
     ]
     return torch.cat(mixed)
 

@@ -119,7 +119,7 @@ def test_no_schedule_changes_a_bit(schedule: dict, rotary: bool, weights: str) -
     check_schedule(schedule, rotary, weights)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(schedule=SCHEDULES, rotary=st.booleans(), weights=st.sampled_from(["torch", "packed"]))
 def test_no_schedule_changes_a_bit_in_torch(schedule: dict, rotary: bool, weights: str) -> None:
     check_schedule(schedule, rotary, weights)
