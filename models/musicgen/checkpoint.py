@@ -7,7 +7,6 @@ more tensor: so that one digest covers all that a result depends on.
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from transformers import (
     MusicgenMelodyForConditionalGeneration,
     PreTrainedModel,
 )
+from transformers.utils import logging as reports
 
 from models.weights import CorruptModelError, ModelVersion, UnknownModelError, write_version
 
@@ -117,9 +117,9 @@ def _load(checkpoint: Path) -> tuple[str, PreTrainedModel]:
         raise CorruptModelError(f"{checkpoint} is a {family!r}; known are {', '.join(map(repr, FAMILIES))}")
     if not list(checkpoint.glob("*.safetensors")):
         raise CorruptModelError(f"{checkpoint} has no *.safetensors")
-    quiet = logging.getLogger("transformers")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)  # what it reports is told below
+    level, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity_error()  # what it reports is told below
+    reports.disable_progress_bar()
     try:
         model, report = FAMILIES[family].from_pretrained(
             checkpoint,
@@ -133,7 +133,9 @@ def _load(checkpoint: Path) -> tuple[str, PreTrainedModel]:
         first = (str(error).strip().splitlines() or [""])[0]
         raise CorruptModelError(f"{checkpoint} cannot be read: {type(error).__name__}: {first}") from error
     finally:
-        quiet.setLevel(level)
+        reports.set_verbosity(level)
+        if bars:
+            reports.enable_progress_bar()
     known, there = set(model.state_dict()), _names(checkpoint)
     faults = (
         ("lacks the tensor", set(report["missing_keys"])),

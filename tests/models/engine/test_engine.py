@@ -161,6 +161,15 @@ def test_progress_is_told_for_each_request(model: TinyDecoder) -> None:
     assert (progress["0"].made, progress["0"].running) == (0, False)
 
 
+def test_while_requests_wait_no_slot_is_idle(model: TinyDecoder) -> None:
+    engine = engine_for(model)
+    decode(engine, [request(n, model, prefix=1 + 40 * (n % 2), guided=False) for n in range(40)])
+    found = engine.statistics
+    assert found.occupancy_while_waiting > 0.95
+    assert found.occupancy_while_waiting >= found.occupancy > 0.5
+    assert 0 < found.running_s < found.total_s
+
+
 class UntilEnd:
     """Anything goes; the end token ends, not before `at_least` tokens."""
 
