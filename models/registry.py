@@ -68,7 +68,7 @@ def load_generator(
     Raises:
         UnknownModelError: its architecture is not one of this code.
         CorruptModelError: its files do not match its digest or configuration.
-        UnusableModelError: it cannot run on this device, in this dtype, with this backend.
+        UnusableModelError: it cannot run on this device, in this dtype, with this backend, or in this memory.
     """
     architecture = version.config.get("architecture")
     if architecture not in ARCHITECTURES:
@@ -77,11 +77,12 @@ def load_generator(
         )
     from models.engine.backend import BackendUnavailableError
     from models.engine.backends import choose_backend
+    from models.engine.requests import EngineError
 
     try:
         chosen = choose_backend(backend, device=device, dtype=dtype, threads=threads)
         return _load(version, architecture, chosen, device, slots)
-    except BackendUnavailableError as error:
+    except (BackendUnavailableError, EngineError) as error:
         raise UnusableModelError(f"{version.name}: {error}") from error
 
 

@@ -45,6 +45,13 @@ class BackendChoice:
         found: torch.dtype = torch.float32 if self.name == "native" else getattr(torch, self.dtype)
         return found
 
+    @property
+    def cache_itemsize(self) -> int:
+        """Bytes of a number in the cache, at most."""
+        if self.name == "cuda-graphs":
+            return self.model_dtype.itemsize
+        return 2 if self.name == "native" and self.dtype != "float32" else 4
+
     def __call__(self, model: DecoderModel, size: CacheSize) -> Backend:
         """Return the backend, holding the model.
 

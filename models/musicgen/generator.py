@@ -19,8 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from models.digests import digest_of_bytes
+from models.engine.backend import CacheSize
 from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
+from models.engine.memory import SHARE, free_bytes, slots_within
 from models.engine.patterns import to_decode
 from models.engine.requests import Completion, EngineError, Request
 from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
@@ -59,6 +61,7 @@ class MusicGenGenerator:
 
         Raises:
             CorruptModelError: they do not fit the configuration or this code.
+            EngineError: there is not memory enough for one piece.
         """
         torch.set_num_threads(backend.threads)
         self.version, self.slots = version, slots
@@ -69,11 +72,15 @@ class MusicGenGenerator:
         self._windowing = Windowing(round(WINDOW_S * rate), round(GIVEN_S * rate))
         prefix = self._model.config.chroma_length + MEMORY_LENGTH if self._model.melodic else 0
         inputs = prefix + self._windowing.length + self._model.decoder.codebooks + 1
+        rows, length = 2 if self._guided else 1, math.ceil(inputs / _CACHE_BUCKET) * _CACHE_BUCKET
+        heard = 0 if self._model.melodic else MEMORY_LENGTH
+        size = CacheSize(slots=rows * slots, length=length, positions=length, memory=heard)
+        config, itemsize = self._model.decoder.trunk.config, backend.cache_itemsize
         self._engine = Engine(
             self._model.decoder,
-            slots=(2 if self._guided else 1) * slots,
-            cache_length=math.ceil(inputs / _CACHE_BUCKET) * _CACHE_BUCKET,
-            memory_length=0 if self._model.melodic else MEMORY_LENGTH,
+            slots=slots_within(SHARE * free_bytes(device), size, config, itemsize, rows=rows),
+            cache_length=length,
+            memory_length=heard,
             backend=backend,
         )
         self._items: dict[str, _Item] = {}
