@@ -66,7 +66,7 @@ class Effort:
     steps_a_second: float  # of the mixed job's music; MusicGen has 50
 
 
-QUICK = Effort(layers=6, steps=12, repeats=2, mixed_layers=4, requests=24, steps_a_second=0.7)
+QUICK = Effort(layers=4, steps=10, repeats=2, mixed_layers=4, requests=16, steps_a_second=0.7)
 WHOLE = Effort(layers=24, steps=32, repeats=3, mixed_layers=8, requests=64, steps_a_second=2.0)
 
 
@@ -252,12 +252,12 @@ def plot(steps: dict[str, dict[str, float]], mixed: dict[str, float], path: Path
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    names = list(steps["1"])
+    names = list(steps["1"])[::-1]
     for at, items in enumerate(steps):
-        places = [n + (at - 1) * 0.27 for n in range(len(names))]
-        left.bar(places, [steps[items][name] for name in names], width=0.27, label=f"{items} items with guidance")
-    left.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize=8)
-    left.set(ylabel="ms of one thread a step", title="A step", yscale="log")
+        places = [n + (1 - at) * 0.27 for n in range(len(names))]
+        left.barh(places, [steps[items][name] for name in names], height=0.27, label=f"{items} items")
+    left.set_yticks(range(len(names)), names)
+    left.set(xlabel="ms a step", title="A step, with guidance")
     left.legend()
     right.barh(list(mixed)[::-1], list(mixed.values())[::-1])
     right.set(xlabel="processor seconds", title="Pieces of mixed lengths")

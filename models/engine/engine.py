@@ -85,20 +85,15 @@ class Engine:
 
     def step(self) -> list[Completion]:
         """Advance every running sequence by one step and return those that ended."""
-        began = time.perf_counter()
-        try:
-            return self._step()
-        finally:
-            self._statistics.total_s += time.perf_counter() - began
-
-    def _step(self) -> list[Completion]:
-        self._schedule()
-        fed = [(sequence, sequence.due()) for sequence in self._scheduler.running if self._prefilled(sequence)]
-        if not fed:
-            return []
-        rows = [(sequence, row) for sequence, due in fed for row in due]
-        self._statistics.count(len(rows), self.size.slots, waiting=bool(self._scheduler.waiting))
-        return self._postprocess(fed, self._run(rows))
+        with self._statistics.time("total_s"):
+            self._schedule()
+            self._prefill()
+            running = self._scheduler.running
+            fed = [(each, each.due()) for each in running if not any(map(self._takes_chunk, each.rows))]
+            if not fed:
+                return []
+            logits_RKV = self._run([(sequence, row) for sequence, rows in fed for row in rows])
+            return self._postprocess(fed, logits_RKV)
 
     def progress(self) -> dict[str, Progress]:
         """Return how far each request is."""
@@ -128,39 +123,40 @@ class Engine:
         return True
 
     def _schedule(self) -> None:
+        """Give free slots to sequences that wait, with what their rows held or are to hear."""
         for sequence in self._scheduler.admit():
             if sequence.started is None:
                 sequence.started = time.monotonic()
             for row in sequence.rows:
-                if row.saved is None:
-                    self.backend.remember(row.slot, row.conditioning.memory_MD)
-                else:
-                    self.backend.restore(row.slot, row.saved)
-                    row.saved = None
-        chunks = CHUNKS_A_STEP
-        for sequence in self._scheduler.running:
-            for row in sequence.rows:
-                while chunks and row.remaining > CHUNK:
-                    chunk_CD = row.known_ID[row.position : row.position + CHUNK]
-                    began = time.perf_counter()
-                    self.backend.prefill(row.slot, row.position, chunk_CD)
-                    self._statistics.running_s += time.perf_counter() - began
-                    row.position += CHUNK
-                    chunks -= 1
+                with self._statistics.time("running_s"):
+                    if row.saved is None:
+                        self.backend.remember(row.slot, row.conditioning.memory_MD)
+                    else:
+                        self.backend.restore(row.slot, row.saved)
+                row.saved = None
 
-    def _prefilled(self, sequence: Sequence) -> bool:
-        return all(row.remaining <= CHUNK for row in sequence.rows)
+    def _prefill(self) -> None:
+        """Feed known inputs in chunks, as far as there are whole ones."""
+        chunks = CHUNKS_A_STEP
+        for row in (row for sequence in self._scheduler.running for row in sequence.rows):
+            while chunks and self._takes_chunk(row):
+                with self._statistics.time("running_s"):
+                    self.backend.prefill(row.slot, row.position, row.known_ID[row.position : row.position + CHUNK])
+                row.position += CHUNK
+                chunks -= 1
+
+    def _takes_chunk(self, row: Row) -> bool:
+        return row.remaining > CHUNK and row.position + CHUNK <= self.size.length
 
     @torch.inference_mode()
     def _run(self, rows: list[tuple[Sequence, Row]]) -> NDArray[np.float32]:
         """Feed each row its next input; return logits_RKV."""
+        self._statistics.count(len(rows), self.size.slots, waiting=bool(self._scheduler.waiting))
         feeds = [self._feed(row) for _, row in rows]
-        began = time.perf_counter()
-        x_RD = self._inputs(rows)
+        with self._statistics.time("running_s"):
+            logits_RKV = self.backend.step(feeds, self._inputs(rows))
         for _, row in rows:
             row.position += 1
-        logits_RKV = self.backend.step(feeds, x_RD)
-        self._statistics.running_s += time.perf_counter() - began
         return logits_RKV
 
     def _inputs(self, rows: list[tuple[Sequence, Row]]) -> Tensor:
@@ -195,13 +191,12 @@ class Engine:
             first += len(rows)
         if not drawing:
             return []
-        began = time.perf_counter()
-        logits_QKV = _guided(drawing, logits_RKV)
-        for (sequence, _), logits_KV in zip(drawing, logits_QKV, strict=True):
-            if sequence.request.constraint is not None:
-                logits_KV[:, ~sequence.request.constraint.allowed()] = -np.inf
-        _draw([sequence for sequence, _ in drawing], logits_QKV)
-        self._statistics.drawing_s += time.perf_counter() - began
+        with self._statistics.time("drawing_s"):
+            logits_QKV = _guided(drawing, logits_RKV)
+            for (sequence, _), logits_KV in zip(drawing, logits_QKV, strict=True):
+                if sequence.request.constraint is not None:
+                    logits_KV[:, ~sequence.request.constraint.allowed()] = -np.inf
+            _draw([sequence for sequence, _ in drawing], logits_QKV)
         ended = []
         for sequence, _ in drawing:
             constraint = sequence.request.constraint

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Literal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,6 +21,15 @@ class Statistics:
     running_s: float = 0.0  # in the model
     total_s: float = 0.0
     drawing_s: float = 0.0
+
+    @contextmanager
+    def time(self, name: Literal["running_s", "drawing_s", "total_s"]) -> Iterator[None]:
+        """Add the time of a block to one of the sums."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + time.perf_counter() - began)
 
     def count(self, rows: int, slots: int, *, waiting: bool) -> None:
         """Note a step."""

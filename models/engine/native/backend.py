@@ -68,8 +68,9 @@ class NativeBackend:
         self._kept: list[PackedLinear | Tensor] = []  # what structures point into
         self._allocate(torch.bfloat16 if half_cache else torch.float32)
         self._layers = (structures.Layer * config.layers)(*map(self._layer, self._blocks(model)))
+        remembering = "fp32" if weights == "fp32" else "bf16"  # once a sequence: bytes would save little
         self._remembering = [
-            self._pack(block.cross.key_value.weight, "fp32") for block in self._blocks(model) if block.cross
+            self._pack(block.cross.key_value.weight, remembering) for block in self._blocks(model) if block.cross
         ]
         self._outputs = model.head_KVD.shape[:2]
         head = self._pack(model.head_KVD.flatten(0, 1), weights)

@@ -101,9 +101,10 @@ def test_given_codes_are_kept_and_the_rest_is_drawn(model: TinyDecoder) -> None:
     assert drawn.max() < ENTRIES
 
 
-def test_a_sequence_longer_than_the_cache_goes_on_and_repeats_exactly(model: TinyDecoder) -> None:
-    alone = decode(engine_for(model), [request(5, model, frames=300, prefix=9)])["5"]
-    crowd = [*(request(n, model) for n in range(5)), request(5, model, frames=300, prefix=9)]
+@pytest.mark.parametrize("given", [0, 200])
+def test_a_sequence_longer_than_the_cache_goes_on_and_repeats_exactly(model: TinyDecoder, given: int) -> None:
+    alone = decode(engine_for(model), [request(5, model, frames=300, prefix=9, given=given)])["5"]
+    crowd = [*(request(n, model) for n in range(5)), request(5, model, frames=300, prefix=9, given=given)]
     assert len(alone.codes_NK) > 300
     assert content(alone) == content(decode(engine_for(model), crowd)["5"])
 
