@@ -125,6 +125,15 @@ def test_no_schedule_changes_a_bit_in_torch(schedule: dict, rotary: bool, weight
     check_schedule(schedule, rotary, weights)
 
 
+@needs_native
+def test_two_threads_change_no_bit() -> None:
+    model, requests, expected = crowd(rotary=False, weights="int8")
+    engine = engine_for(model, BackendChoice("native", "int8", 2), slots=4)
+    for each in requests[:3]:
+        engine.submit(each)
+    assert contents(finish(engine)) == {key: expected[key] for key in ("0", "1", "2")}
+
+
 @cache
 def crowd(rotary: bool, weights: str) -> tuple[TinyDecoder, list[Request], dict[str, tuple[bytes, float]]]:
     """A model, its requests, and what each comes to alone."""
