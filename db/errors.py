@@ -34,6 +34,10 @@ class DatabaseVersionError(DatabaseError):
     """The schema is newer than this code, or is not ours."""
 
 
+class WorkUnderWayError(DatabaseError):
+    """Something is being made at this moment, and what was asked must wait until nothing is."""
+
+
 class UnknownRunError(DatabaseError):
     """No run, or more than one, has this id or prefix."""
 

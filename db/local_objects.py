@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
-from db.digests import digest_of, sharded
+from db.digests import StoredObject, digest_at, digest_of, sharded
 from db.errors import CorruptObjectError, MissingObjectError, ObjectStoreError
 
 _SIDE_BY_SIDE: Final = 16
@@ -88,6 +88,26 @@ class LocalObjects:
     def locate(self, digest: str) -> str:
         """Return the path of an object."""
         return str(self._path(digest))
+
+    def stored(self) -> Iterator[StoredObject]:
+        """Yield what is there, in no order.
+
+        Raises:
+            ObjectStoreError: the folder cannot be read.
+        """
+        with _explained(self._root):
+            for path in (self._root / "sha256").glob("??/*"):
+                if (digest := digest_at(path.as_posix())) is not None:
+                    yield StoredObject(digest, path.stat().st_size)
+
+    def remove(self, digest: str) -> None:
+        """Remove an object, if it is there.
+
+        Raises:
+            ObjectStoreError: the folder cannot be written.
+        """
+        with _explained(self._root):
+            self._path(digest).unlink(missing_ok=True)
 
     def check(self) -> None:
         """See that the folder can be written, and clear away what crashed writers left long ago.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from db.digests import digest_of
+from db.digests import StoredObject, digest_of
 from db.errors import ObjectStoreError
 from db.local_objects import LocalObjects
 from db.s3_objects import S3Access, S3Objects
 
-__all__ = ["LocalObjects", "ObjectStore", "S3Access", "S3Objects", "digest_of", "open_objects"]
+__all__ = ["LocalObjects", "ObjectStore", "S3Access", "S3Objects", "StoredObject", "digest_of", "open_objects"]
 
 _S3: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 
@@ -51,6 +51,22 @@ class ObjectStore(Protocol):
 
     def locate(self, digest: str) -> str:
         """Return the path or the s3:// address of an object, whether or not it is there."""
+        ...
+
+    def stored(self) -> Iterator[StoredObject]:
+        """Yield what is there, in no order.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the store cannot be listed.
+        """
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Remove an object; one that is not there is none to remove.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the store cannot be written.
+        """
         ...
 
     def check(self) -> None:

@@ -20,7 +20,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from db.digests import digest_of, sharded
+from db.digests import StoredObject, digest_at, digest_of, sharded
 from db.errors import (
     CorruptObjectError,
     MissingBucketError,
@@ -131,6 +131,26 @@ class S3Objects:
     def locate(self, digest: str) -> str:
         """Return the s3:// address of an object."""
         return f"s3://{self._bucket}/{self._key(digest)}"
+
+    def stored(self) -> Iterator[StoredObject]:
+        """Yield what is there below our prefix, in no order.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the server does not list it.
+        """
+        with self._explained():
+            for found in self._client.list_objects(self._bucket, prefix=f"{self._prefix}sha256/", recursive=True):
+                if (digest := digest_at(found.object_name)) is not None:
+                    yield StoredObject(digest, found.size)
+
+    def remove(self, digest: str) -> None:
+        """Remove an object, if it is there.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the server does not do so.
+        """
+        with self._explained():
+            self._client.remove_object(self._bucket, self._key(digest))
 
     def check(self) -> None:
         """See that the endpoint answers, takes the credentials and has the bucket.

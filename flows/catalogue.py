@@ -22,6 +22,7 @@ from db.model_versions import register_version
 from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
+from flows.handover import handed_over
 from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, check_controls, load_order
 from flows.planning import plan_recipes
@@ -121,7 +122,7 @@ async def publish(services: Services, backend: Backend, run_id: str, began: floa
 def _plan(
     services: Services, database: Database, path: str, run_id: str, options: dict[str, Any], stop: StopRequest
 ) -> str:
-    order = load_order(Path(path), OrderOptions(**options))
+    order = handed_over().order or load_order(Path(path), OrderOptions(**options))
     version = choose_version(order.model, order.kind, services.settings)
     check_controls(order, version.kind)
     identity = ModelIdentity(version.name, version.digest, version.kind)

@@ -1,12 +1,13 @@
 """Orders: what a user wrote, read and checked before anything starts.
 
 An order is a YAML file, a CSV with a track a row, or a JSONL with a track a line. Tracks of CSV and JSONL files
-are streamed, so an order may have millions.
+are streamed and kept in a file once they are checked, so an order may have millions, and none is checked twice.
 """
 
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from flows.order_schema import (
     explain,
     unknown_key,
 )
-from flows.prompts import PromptSource, check_source, check_template, parse_source
+from flows.prompts import check_source, check_template, parse_source
 from flows.recipe import SEED_BITS
-from flows.rows import read_csv_rows, read_jsonl_rows, read_lines
+from flows.rows import read_csv_rows, read_jsonl_rows
+from flows.track import Track, TrackSpool
 from flows.yaml_lines import Path_, dotted, read_yaml
 
 Kind = Literal["score", "soundscape"]
@@ -55,23 +57,11 @@ class OrderOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """One track of an order: a prompt or a source of prompts, and how often to make each."""
-
-    place: Place
-    prompt: str | None
-    source: PromptSource | None
-    sample: int | None
-    count: int
-    seed: int | None
-    duration_s: float
-    matrix: tuple[tuple[str, tuple[str, ...]], ...]
-    controls: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A checked order. `tracks` can be gone through any number of times; `record` is what a run keeps of it."""
+    """A checked order. `tracks` can be gone through any number of times; `record` is what a run keeps of it.
+
+    `items` is how many pieces it asks for, equal ones counted each time.
+    """
 
     path: Path
     digest: str
@@ -80,6 +70,7 @@ class Order:
     kind: Kind | None
     seed: int
     tracks: Iterable[Track]
+    items: int
     record: Mapping[str, Any]
     first_uses: Mapping[str, Place]  # of each control
 
@@ -93,12 +84,15 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
     options = options or OrderOptions()
     if path.suffix.lower() not in SUFFIXES and path.is_file():
         raise OrderError(Place(path), f"an order is a {', '.join(SUFFIXES)} file")
+    tracks: Iterable[Track]
+    first_uses: dict[str, Place] = {}
     if path.suffix.lower() in (".yaml", ".yml"):
         header, tracks = _load_yaml(path, options)
+        items, about = _check_tracks(tracks, first_uses)
     else:
-        header, tracks = _load_rows(path, options)
-    first_uses: dict[str, Place] = {}
-    record = {"file": path.name, **header.model_dump(), **_check_tracks(tracks, first_uses)}
+        header = _rows_header(path, options)
+        tracks = TrackSpool(path)
+        items, about = _check_tracks(tracks.kept(_read_rows(path, header)), first_uses)
     return Order(
         path=path,
         digest=_digest(path),
@@ -107,7 +101,8 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         kind=header.kind,
         seed=header.seed,
         tracks=tracks,
-        record=record,
+        items=items,
+        record={"file": path.name, **header.model_dump(), **about},
         first_uses=first_uses,
     )
 
@@ -125,10 +120,11 @@ def check_controls(order: Order, kind: str) -> None:
 
 
 def _digest(path: Path) -> str:
-    hasher = hashlib.sha256()
-    for line in read_lines(path):
-        hasher.update(line.encode())
-    return "sha256:" + hasher.hexdigest()
+    """Return the digest of a file without the mark that some editors put before UTF-8."""
+    with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load_yaml(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterable[Track]]:
@@ -156,41 +152,35 @@ def _load_yaml(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterab
     return header, tuple(tracks)
 
 
-def _load_rows(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterable[Track]]:
+def _rows_header(path: Path, options: OrderOptions) -> WrittenHeader:
     given: dict[str, Any] = {}
     if CATALOGUE_NAME.fullmatch(path.stem):
         given["catalogue"] = path.stem
-    header = _header(given | options.given(), lambda where: Place(path, None, dotted(where)), HEADER_KEYS)
-    return header, _RowTracks(path, header)
+    return _header(given | options.given(), lambda where: Place(path, None, dotted(where)), HEADER_KEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class _RowTracks:
-    """The tracks of a CSV or JSONL file, read anew each time."""
+def _read_rows(path: Path, header: WrittenHeader) -> Iterator[Track]:
+    """Yield the tracks of a CSV or JSONL file, each checked by itself."""
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else read_jsonl_rows(path)
+    empty = True
+    for line, row in rows:
+        empty = False
 
-    path: Path
-    header: WrittenHeader
+        def place(where: Path_, line: int = line) -> Place:
+            return Place(path, line, dotted(where))
 
-    def __iter__(self) -> Iterator[Track]:
-        rows = self._csv() if self.path.suffix.lower() == ".csv" else read_jsonl_rows(self.path)
-        empty = True
-        for line, row in rows:
-            empty = False
+        yield _track(row, header, path, place)
+    if empty:
+        raise OrderError(Place(path), "empty; an order has at least one track")
 
-            def place(where: Path_, line: int = line) -> Place:
-                return Place(self.path, line, dotted(where))
 
-            yield _track(row, self.header, self.path, place)
-        if empty:
-            raise OrderError(Place(self.path), "empty; an order has at least one track")
-
-    def _csv(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        known = [name for name in TRACK_KEYS if name != "matrix"]
-        for line, row in read_csv_rows(self.path):
-            for name in row:
-                if name not in known:
-                    raise OrderError(Place(self.path, 1, name), unknown_key(name, known))
-            yield line, {name: _cell(name, text) for name, text in row.items() if text.strip()}
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    known = [name for name in TRACK_KEYS if name != "matrix"]
+    for line, row in read_csv_rows(path):
+        for name in row:
+            if name not in known:
+                raise OrderError(Place(path, 1, name), unknown_key(name, known))
+        yield line, {name: _cell(name, text) for name, text in row.items() if text.strip()}
 
 
 def _cell(name: str, text: str) -> Any:
@@ -221,8 +211,8 @@ def _track(row: Mapping[str, Any], header: WrittenHeader, order: Path, place: Ca
     source = None
     if written.prompts_from is not None:
         source = parse_source(written.prompts_from, order.parent, place(("prompts_from",)))
-    matrix = tuple((name, tuple(values)) for name, values in (written.matrix or {}).items())
-    if written.prompt is not None:
+    matrix = () if written.matrix is None else tuple((name, tuple(values)) for name, values in written.matrix.items())
+    if written.prompt is not None and (matrix or "{" in written.prompt):
         check_template(written.prompt, matrix, place)
     prompt, duration_s = written.prompt, header.duration_s if written.duration_s is None else written.duration_s
     controls = {name: value for name in SCORE_CONTROLS if (value := getattr(written, name)) is not None}
@@ -261,8 +251,12 @@ def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> N
         raise OrderError(place(("seed",)), f"with 'count' it runs past the last seed, {2**SEED_BITS - 1}")
 
 
-def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> dict[str, Any]:
-    """Go through everything once; return what a run keeps of the tracks, and note where controls are first used."""
+def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> tuple[int, dict[str, Any]]:
+    """Go through everything once, and note where controls are first used.
+
+    Returns:
+        How many pieces are asked for, and what a run keeps of the tracks.
+    """
     items = number = 0
     listed: list[dict[str, Any]] = []
     for track in tracks:
@@ -277,7 +271,7 @@ def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> dict
         number += 1
         if number <= _RECORDED_TRACKS:
             listed.append(_record(track))
-    return {"track_count": number} | ({"tracks": listed} if number <= _RECORDED_TRACKS else {})
+    return items, {"track_count": number} | ({"tracks": listed} if number <= _RECORDED_TRACKS else {})
 
 
 def _record(track: Track) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from actors.identity import canonical_json
-from flows.order import Order, Track
+from flows.order import Order
 from flows.prompts import draw, fill
 from flows.recipe import SEED_BITS, ModelIdentity, Recipe, RecipeWriter
+from flows.track import Track
 
 _SEEDS = 2**SEED_BITS
 _MAX_WRITERS = 1_000

@@ -85,6 +85,22 @@ class PrefectServer:
         except OSError as error:
             raise ServiceError(f"the Prefect server cannot be started in {self._folder}: {error}") from error
 
+    def begin(self) -> str:
+        """Start the server unless it is there, and do not wait for it; return where it will answer.
+
+        Raises:
+            ServiceError: it cannot be started.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                known = self._known()
+                if known and known.find():
+                    return known.api_url
+                return self._spawn(_free_port(known.port if known else None))[1].api_url
+        except OSError as error:
+            raise ServiceError(f"the Prefect server cannot be started in {self._folder}: {error}") from error
+
     def down(self) -> None:
         """Stop the server if it runs."""
         if not self._folder.exists():

@@ -103,8 +103,6 @@ def check_template(prompt: str, matrix: Matrix, place: Callable[[Path_], Place])
     Raises:
         OrderError: a name is missing on either side, or a filled prompt would be too long.
     """
-    if not matrix and "{" not in prompt:
-        return
     wanted = set(_PLACEHOLDER.findall(prompt))
     for name, _ in matrix:
         if name not in wanted:

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flows.errors import OrderError, Place
 
@@ -68,10 +68,12 @@ def read_jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         OrderError: the file cannot be read, or a line is no JSON object.
     """
     for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_unique_keys)
+            row = json.loads(line)
+            if line.count(":") > len(row):  # a key may be there twice: look again, at half the speed
+                row = _STRICT.decode(line)
         except (ValueError, RecursionError) as error:
             raise OrderError(Place(path, number), f"not JSON: {error}") from None
         if not isinstance(row, dict):
@@ -85,3 +87,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
     return row
+
+
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_unique_keys)

@@ -36,11 +36,8 @@ class Services:
         self.postgres = EmbeddedPostgres(settings.home)
         prefect_database = self.postgres.url("prefect", "asyncpg")
         self.prefect = PrefectServer(settings.home, prefect_database)
-
-    @property
-    def prefect_given(self) -> str | None:
-        """The address of a Prefect server that the user runs."""
-        return os.environ.get("PREFECT_API_URL") or None
+        # Of a server that the user runs. Looked up now: a command later sets it for Prefect's client.
+        self.prefect_given = os.environ.get("PREFECT_API_URL") or None
 
     @property
     def is_fresh(self) -> bool:
@@ -73,6 +70,28 @@ class Services:
         check_folder("TUTTI_HOME", self.settings.home)
         self.postgres.up()
         return self.prefect.up()
+
+    def prefect_begun(self) -> str:
+        """Have the Prefect server begin to start unless it runs; return where it will answer: see `prefect_up`.
+
+        Raises:
+            PostgresError: the embedded server that keeps its records cannot be started.
+            ServiceError: it cannot be started, or the one that the user runs does not answer.
+        """
+        if self.prefect_given:
+            return self.prefect_up()
+        check_folder("TUTTI_HOME", self.settings.home)
+        self.postgres.up()
+        return self.prefect.begin()
+
+    def prefect_ready(self, api_url: str) -> None:
+        """Wait for a Prefect server that began to start.
+
+        Raises:
+            ServiceError: it does not answer, or now has another address than it was to have.
+        """
+        if self.prefect_up() != api_url:
+            raise ServiceError(f"another program took the port of the Prefect server at {api_url}: say it again")
 
     def up(self) -> None:
         """Bring up everything that is ours. What the user gives by address is looked at first.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,14 @@ from actors.actor import WorkerSpec
 from actors.cluster import ClusterSpec, ray_cluster
 from actors.factory import GeneratorFactory
 from actors.pool import PoolSpec, WorkerPool
+from actors.warming import warm_up
 from actors.worker import WorkerOptions
 from db.database import Database
 from db.errors import DatabaseUnavailableError
 from db.work import Progress, progress, release_owner
+from flows.handover import handed_over
 from flows.services import Services
-from flows.stopping import StopRequest
+from flows.stopping import SIGNALS, StopRequest
 
 if TYPE_CHECKING:
     from models.weights import ModelVersion
@@ -51,21 +55,44 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
         return left
     settings = services.settings
     workers = min(job.workers, left.open)
-    threads = settings.threads
-    cluster = ClusterSpec(address=settings.ray_address, cpus=workers * threads, threads=threads)
     pool_spec = PoolSpec(
         workers=workers,
-        threads=threads,
+        threads=settings.threads,
         gpus_per_worker=_gpus(settings.gpus_per_worker),
         told_threads=settings.ray_address is None,
     )
-    with ray_cluster(cluster), WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
+    cluster = nullcontext() if handed_over().ray_is_up else ray_cluster(_cluster_spec(services, workers))
+    with cluster, WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
         stop.listen_again()
         _watch(services, database, job, stop, pool)
         left = _patiently(services, lambda: _look(database, job.run_id))
         if left.open and pool.errors:
             raise pool.errors[0]
     return left
+
+
+@contextmanager
+def ray_ahead(services: Services, version: ModelVersion, workers: int) -> Iterator[None]:
+    """Give a Ray for the length of the block, whose processes load the model while other things start.
+
+    For the main thread of a command that will certainly make something. Ray takes signals for itself; they are given
+    back at once.
+
+    Raises:
+        ClusterError: Ray cannot be started.
+    """
+    settings = services.settings
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    with ray_cluster(_cluster_spec(services, workers)):
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        warm_up(_factory(services, version), workers=workers, threads=settings.threads)
+        yield
+
+
+def _cluster_spec(services: Services, workers: int) -> ClusterSpec:
+    settings = services.settings
+    return ClusterSpec(address=settings.ray_address, cpus=workers * settings.threads, threads=settings.threads)
 
 
 def _watch(services: Services, database: Database, job: Job, stop: StopRequest, pool: WorkerPool) -> None:
@@ -121,14 +148,19 @@ def _worker_spec(services: Services, job: Job) -> WorkerSpec:
         database_url=services.database_up(),
         objects=settings.objects_at,
         s3=services.s3_access(),
-        factory=GeneratorFactory(
-            loader=settings.generator,
-            version=job.version,
-            device=settings.device,
-            dtype=settings.dtype,
-            slots=settings.slots,
-            threads=settings.threads,
-        ),
+        factory=_factory(services, job.version),
+    )
+
+
+def _factory(services: Services, version: ModelVersion) -> GeneratorFactory:
+    settings = services.settings
+    return GeneratorFactory(
+        loader=settings.generator,
+        version=version,
+        device=settings.device,
+        dtype=settings.dtype,
+        slots=settings.slots,
+        threads=settings.threads,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import assets, export, generate, models, runs, services
+from flows.cli import assets, export, generate, models, runs, services, sweep
 
 app = typer.Typer(
     name="tutti",
@@ -20,3 +20,4 @@ assets.add_to(app)
 export.add_to(app)
 app.add_typer(models.app)
 services.add_to(app)
+sweep.add_to(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from flows.cli.output import SHORT, answer, answer_json, answers_only, note, sec
 from flows.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from flows.order import Order
     from flows.services import Services
     from flows.summary import RunSummary
 
@@ -57,7 +59,8 @@ def generate(
         options = OrderOptions(catalogue, model, kind, seed, duration_s)  # type: ignore[arg-type]  # load_order checks
         services = Services(load_settings())
         checked = load_order(order, options)
-        check_controls(checked, choose_version(checked.model, checked.kind, services.settings).kind)
+        version = choose_version(checked.model, checked.kind, services.settings)
+        check_controls(checked, version.kind)
         services.check_given()
 
         from db.runs import new_run_id
@@ -69,7 +72,13 @@ def generate(
 
             return _driven(generate_catalogue)(str(order.absolute()), run_id, options.given(), workers)
 
-        _make(services, run_id, start, began, as_json)
+        def ahead() -> AbstractContextManager[None]:
+            from flows.working import ray_ahead
+
+            return ray_ahead(services, version, min(workers or services.settings.workers, checked.items))
+
+        all_to_be_made = services.is_fresh and services.settings.ray_address is None
+        _make(services, run_id, start, began, as_json, checked, ahead if all_to_be_made else None)
 
 
 def resume(
@@ -119,16 +128,27 @@ def _make(
     start: Callable[[], Coroutine[Any, Any, Any]],
     began: float,
     as_json: bool,
+    order: Order | None = None,
+    ray_ahead: Callable[[], AbstractContextManager[None]] | None = None,
 ) -> None:
+    """Start what is needed, side by side as far as can be, drive the flow and say what came of it."""
+    from flows.handover import Handover, handing_over
     from flows.prefect_environment import prepare
     from flows.summary import summarise
 
     with errors_told(run_id), answers_only(), progress_bar(run_id) as bar:
         bar.say("starting services")
-        services.up()
-        prepare(services.prefect_up(), services.settings.home)
-        bar.watch(services.database_up())
-        asyncio.run(start())
+        prefect = services.prefect_begun()
+        with services.open():
+            pass
+        prepare(prefect, services.settings.home)
+        with ray_ahead() if ray_ahead else nullcontext():
+            import flows.catalogue  # noqa: F401  (takes seconds, in which the server starts)
+
+            services.prefect_ready(prefect)
+            bar.watch(services.database_up())
+            with handing_over(Handover(order, ray_is_up=ray_ahead is not None)):
+                asyncio.run(start())
     with services.open() as backend:
         summary = summarise(services, backend, run_id, time.monotonic() - began)
     if as_json:

@@ -20,7 +20,7 @@ from db.errors import (
     ObjectStoreError,
     ObjectStoreUnavailableError,
 )
-from db.objects import LocalObjects, S3Access, S3Objects, digest_of, open_objects
+from db.objects import LocalObjects, S3Access, S3Objects, StoredObject, digest_of, open_objects
 
 ABSENT = "sha256:" + "0" * 64
 
@@ -52,6 +52,16 @@ def test_an_object_that_is_not_there_is_said_so(any_objects):
     assert not any_objects.exists(ABSENT)
     with pytest.raises(MissingObjectError, match=ABSENT.removeprefix("sha256:")):
         any_objects.get(ABSENT)
+
+
+def test_what_is_stored_can_be_listed_and_removed(any_objects):
+    any_objects.check()
+    assert list(any_objects.stored()) == []
+    digests = any_objects.put_many([b"one", b"three"])
+    assert set(any_objects.stored()) == {StoredObject(digests[0], 3), StoredObject(digests[1], 5)}
+    for _ in range(2):
+        any_objects.remove(digests[0])
+    assert [each.digest for each in any_objects.stored()] == digests[1:]
 
 
 def test_what_is_no_digest_is_never_made_into_a_path(any_objects):

@@ -139,9 +139,11 @@ def test_an_order_of_rows_is_refused(folder, case):
     assert expected in refusal(folder / name)
 
 
-@pytest.mark.parametrize("name", ["o.yaml", "o.csv", "o.jsonl"])
-def test_what_is_not_utf_8_is_refused_with_its_line(folder, name):
-    (folder / name).write_bytes(b"prompt\n" + "für Élise".encode("latin-1"))
+@pytest.mark.parametrize(
+    ("name", "first"), [("o.yaml", b"prompt"), ("o.csv", b"prompt"), ("o.jsonl", b'{"prompt": "harp"}')]
+)
+def test_what_is_not_utf_8_is_refused_with_its_line(folder, name, first):
+    (folder / name).write_bytes(first + b"\n" + "für Élise".encode("latin-1"))
     assert f"{name}:2: not UTF-8 (byte 0xfc)" in refusal(folder / name)
 
 

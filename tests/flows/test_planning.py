@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from actors.identity import recipe_id
+from db.digests import digest_of
 from flows.errors import OrderError
 from flows.order import OrderOptions, load_order
 from flows.planning import plan_recipes
@@ -160,6 +161,28 @@ def test_a_prompts_file_that_changes_after_the_check_stops_the_plan(tmp_path):
     captions.write_text('caption\nharp\n" "\n')
     with pytest.raises(OrderError, match=r"captions\.csv:3: caption: empty"):
         list(plan_recipes(checked, MODEL))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "prompt,count,instruments,key\nharp: slow,2,harp;flute,c major\n\nétude,,,\n"),
+        ("a.jsonl", '{"prompt": "{x} harp: slow", "matrix": {"x": ["a", "b"]}, "seed": 3}\n\n{"prompt": "é:"}\n'),
+        ("b.jsonl", "".join(f'{{"prompt": "piece {n}", "duration_s": {1 + n % 7}}}\n' for n in range(2_500))),
+    ],
+)
+def test_tracks_of_rows_are_the_same_each_time_and_whatever_becomes_of_the_file(tmp_path, name, text):
+    checked = load_order(order(tmp_path, text, name))
+    (tmp_path / name).write_text("something else")
+    once, again = (list(plan_recipes(checked, MODEL)) for _ in range(2))
+    assert once == again == plan(order(tmp_path, text, name))
+
+
+def test_the_digest_of_an_order_is_that_of_its_text_with_or_without_a_byte_order_mark(tmp_path):
+    plain = load_order(order(tmp_path, "prompt\nharp\n", "a.csv"))
+    (tmp_path / "b.csv").write_bytes(b"\xef\xbb\xbfprompt\nharp\n")
+    marked = load_order(tmp_path / "b.csv")
+    assert plain.digest == marked.digest == digest_of(b"prompt\nharp\n")
 
 
 def test_a_run_keeps_the_tracks_of_a_small_order_and_the_number_of_a_large_one(tmp_path):

@@ -93,47 +93,47 @@ def test_one_worker_or_two_and_any_order_of_lines_make_the_same(tutti, new_insta
     assert digests[0] == digests[1]
 
 
-def test_a_poisoned_item_is_set_aside_and_the_others_are_made(tutti):
-    order = tutti.order(
+def test_a_poisoned_item_is_set_aside_and_the_others_are_made(installation):
+    order = installation.order(
         "catalogue: poisoned\nmodel: tiny\ntracks:\n- prompt: fine\n  count: 5\n- prompt: poison\n- prompt: finish\n"
     )
-    made = tutti.json("generate", order, code=1)
+    made = installation.json("generate", order, code=1)
     assert (made["planned"], made["made"], made["failed"]) == (7, 5, 2)
     assert len(made["assets"]) == 5
-    shown = tutti.json("runs", made["run"])
+    shown = installation.json("runs", made["run"])
     assert {item["prompt"]: item["error"] for item in shown["set_aside"]} == {
         "poison": "this prompt cannot be made: poison",
         "finish": "ValueError: the page has no room",
     }
     assert all("Traceback" in item["traceback"] for item in shown["set_aside"])
-    again = tutti.run("resume", made["run"][:6])  # tried again, and in vain
+    again = installation.run("resume", made["run"][:6])  # tried again, and in vain
     assert again.returncode == 1
     assert "set aside" in again.stderr and "this prompt cannot be made: poison" in again.stderr
 
 
-def test_a_catalogue_can_be_listed_searched_and_exported(tutti, tmp_path):
-    made = tutti.json("generate", tutti.order(ORDER.format(catalogue="exported", seed=5)))
+def test_a_catalogue_can_be_listed_searched_and_exported(installation, tmp_path):
+    made = installation.json("generate", installation.order(ORDER.format(catalogue="exported", seed=5)))
     ids = {asset["id"] for asset in made["assets"]}
-    listed = tutti.json("list", "--catalogue", "exported")["assets"]
+    listed = installation.json("list", "--catalogue", "exported")["assets"]
     assert {asset["id"] for asset in listed} == ids
-    found = tutti.json("search", "bright piano", "--limit", "100")["assets"]
+    found = installation.json("search", "bright piano", "--limit", "100")["assets"]
     assert {asset["prompt"] for asset in found} == {"bright piano"}
     assert len(ids & {asset["id"] for asset in found}) == 3
 
-    done = tutti.json("export", "exported", "--to", tmp_path / "out", "--format", "midi")
+    done = installation.json("export", "exported", "--to", tmp_path / "out", "--format", "midi")
     assert (done["assets"], done["files"], done["written"]) == (7, 7, 7)
     rows = [json.loads(line) for line in (tmp_path / "out" / "catalogue.jsonl").read_text().splitlines()]
     assert {row["id"] for row in rows} == ids
     assert all((tmp_path / "out" / row["files"]["midi"]).read_bytes()[:4] == b"MThd" for row in rows)
     with (tmp_path / "out" / "catalogue.csv").open(newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == [row["id"] for row in rows]
-    assert tutti.json("export", "exported", "--to", tmp_path / "out")["written"] == 7  # the other role only
+    assert installation.json("export", "exported", "--to", tmp_path / "out")["written"] == 7  # the other role only
 
     (tmp_path / "out" / rows[0]["files"]["midi"]).write_text("mine")
-    refused = tutti.run("export", "exported", "--to", tmp_path / "out")
+    refused = installation.run("export", "exported", "--to", tmp_path / "out")
     assert refused.returncode == 2 and "not written over" in refused.stderr
-    assert tutti.run("export", "exported", "--to", tmp_path / "o", "--format", "mp3").returncode == 2
-    assert tutti.run("export", "no-such", "--to", tmp_path / "o").returncode == 2
+    assert installation.run("export", "exported", "--to", tmp_path / "o", "--format", "mp3").returncode == 2
+    assert installation.run("export", "no-such", "--to", tmp_path / "o").returncode == 2
 
 
 def test_a_cancelled_run_ends_and_can_be_resumed(tutti):
