@@ -193,4 +193,4 @@ def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
 
 
 def _file(row: Row[tuple[object, ...]]) -> AssetFile:
-    return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes)
+    return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest)

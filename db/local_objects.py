@@ -18,6 +18,7 @@ from typing import Final
 
 from db.digests import digest_of, sharded
 from db.errors import CorruptObjectError, MissingObjectError, ObjectStoreError
+from db.records import FolderRecords
 
 _SIDE_BY_SIDE: Final = 16
 _ABANDONED_S: Final = 3600.0
@@ -31,6 +32,11 @@ class LocalObjects:
         self._temporary = self._root / "tmp"
         # Threads start with the first put.
         self._disk = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="objects")
+
+    @property
+    def records(self) -> FolderRecords:
+        """What is kept here under names of its own."""
+        return FolderRecords(self._root / "records")
 
     def put(self, data: bytes) -> str:
         """Store durably and return the digest.

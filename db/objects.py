@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from db.digests import digest_of
 from db.errors import ObjectStoreError
 from db.local_objects import LocalObjects
+from db.records import RecordStore
 from db.s3_objects import S3Access, S3Objects
 
 __all__ = ["LocalObjects", "ObjectStore", "S3Access", "S3Objects", "digest_of", "open_objects"]
@@ -19,6 +20,11 @@ _S3: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(
 
 class ObjectStore(Protocol):
     """Keeps bytes under "sha256:" + their hex SHA-256. Safe to use from several threads and processes."""
+
+    @property
+    def records(self) -> RecordStore:
+        """What is kept here under names of its own."""
+        ...
 
     def put(self, data: bytes) -> str:
         """Store durably and return the digest; storing the same twice is storing it once.

@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -172,6 +173,7 @@ asset_files = Table(
     Column("digest", _DIGEST, nullable=False),
     Column("media_type", _NAME, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("unsigned_digest", _DIGEST),  # of the file before a manifest was embedded in it; null where none was
     CheckConstraint("bytes >= 0", name="bytes"),
     Index("asset_files_digest_idx", "digest"),
 )
@@ -197,4 +199,26 @@ lineage_edges = Table(
     Column("parent", _DIGEST, primary_key=True),
     Column("role", _NAME, primary_key=True),
     Index("lineage_edges_parent_idx", "parent"),
+)
+
+# Triggers refuse every UPDATE, DELETE and TRUNCATE of these two.
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", _DIGEST, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(leaf_hash) = 32", name="leaf_hash"),
+    Index("ledger_entries_subject_idx", "subject"),
+)
+
+ledger_nodes = Table(
+    "ledger_nodes",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(hash) = 32", name="hash"),
 )
