@@ -16,6 +16,7 @@ from actors.worker import WorkerOptions
 from db.database import Database
 from db.errors import DatabaseUnavailableError
 from db.work import Progress, progress, release_owner
+from flows.keys import marking_spec
 from flows.services import Services
 from flows.stopping import StopRequest
 
@@ -129,6 +130,7 @@ def _worker_spec(services: Services, job: Job) -> WorkerSpec:
             slots=settings.slots,
             threads=settings.threads,
         ),
+        marking=marking_spec(settings),
     )
 
 
