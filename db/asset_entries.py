@@ -96,7 +96,7 @@ def asset_entry(facts: AssetFacts) -> NewEntry:
             "numeric_profile": facts.profile_digest,
             "attributes": canonical_digest(facts.attributes),
             "files": [_file(file) for file in sorted(facts.files, key=lambda file: (file.role, file.name))],
-            "stages": canonical_digest([_stage(stage) for stage in facts.stages]),
+            "stages": canonical_digest([described_stage(stage) for stage in facts.stages]),
             "parents": [list(parent) for parent in facts.parents],
         },
     )
@@ -113,7 +113,8 @@ def _file(file: AssetFile) -> dict[str, Json]:
     return described if file.unsigned_digest is None else described | {"unsigned_digest": file.unsigned_digest}
 
 
-def _stage(stage: StageExecution) -> dict[str, Json]:
+def described_stage(stage: StageExecution) -> dict[str, Json]:
+    """Return a stage as the entry's digest of stages is made of."""
     return {
         "stage": stage.stage,
         "input": stage.input_digest,

@@ -176,6 +176,7 @@ asset_files = Table(
     Column("unsigned_digest", _DIGEST),  # of the file before a manifest was embedded in it; null where none was
     CheckConstraint("bytes >= 0", name="bytes"),
     Index("asset_files_digest_idx", "digest"),
+    Index("asset_files_unsigned_digest_idx", "unsigned_digest", postgresql_where=text("unsigned_digest IS NOT NULL")),
 )
 
 stage_executions = Table(

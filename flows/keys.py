@@ -32,7 +32,7 @@ from actors.marking.marker import MarkingSpec
 from db.errors import CheckpointError
 from db.signed_notes import NoteSigner, NoteVerifier
 from flows.certificates import development_chain
-from flows.errors import FlowError
+from flows.errors import KeysError
 from flows.settings import Settings
 from models.registry import SHIPPED
 from models.signing import load_private_key, load_public_key
@@ -42,10 +42,6 @@ DEVELOPMENT_WATERMARK_KEY: Final = hashlib.sha256(
     b"tutti: the development watermark key, known to everybody"
 ).digest()
 _PRIVATE: Final = ("log.key", "models.key", "manifest.key", "watermark.key")
-
-
-class KeysError(FlowError):
-    """A key is missing, unreadable, or of another kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class Reading:
     state: str  # Trusted, Valid or Invalid
     failures: tuple[str, ...]
     signer: str
+    serial: int | None  # of the signing certificate
     asset: str | None
     recipe: Mapping[str, Any] | None
     watermark: str | None
@@ -220,13 +221,16 @@ def read_manifest(data: bytes, media_type: str, root: bytes | None, sidecar: byt
         raise ManifestError(f"the manifest cannot be read: {error}") from error
     manifest = told["manifests"].get(told.get("active_manifest", ""), {})
     results = told.get("validation_results", {})
+    signature = manifest.get("signature_info", {})
+    serial = signature.get("cert_serial_number")
     assertions = {each["label"]: each["data"] for each in manifest.get("assertions", ())}
     recipe = assertions.get(RECIPE_LABEL, {})
     blocks = assertions.get("c2pa.soft-binding", {}).get("blocks", [{}])
     return Reading(
         state=str(told.get("validation_state", "Invalid")),
         failures=tuple(_failures(results)),
-        signer=str(manifest.get("signature_info", {}).get("common_name", "")),
+        signer=str(signature.get("common_name", "")),
+        serial=int(serial) if serial is not None else None,
         asset=recipe.get("asset"),
         recipe=recipe.get("recipe"),
         watermark=blocks[0].get("value"),

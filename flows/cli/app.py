@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import assets, export, generate, models, runs, services
+from flows.cli import assets, audit, export, generate, keys, models, runs, services
 
 app = typer.Typer(
     name="tutti",
@@ -18,5 +18,7 @@ generate.add_to(app)
 runs.add_to(app)
 assets.add_to(app)
 export.add_to(app)
+audit.add_to(app)
+keys.add_to(app)
 app.add_typer(models.app)
 services.add_to(app)

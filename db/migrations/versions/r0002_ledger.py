@@ -44,6 +44,10 @@ _STATEMENTS = (
         for table in ("ledger_entries", "ledger_nodes")
     ),
     'ALTER TABLE asset_files ADD COLUMN unsigned_digest VARCHAR(71) COLLATE "C"',
+    """
+    CREATE INDEX asset_files_unsigned_digest_idx ON asset_files (unsigned_digest)
+    WHERE unsigned_digest IS NOT NULL
+    """,
 )
 
 
