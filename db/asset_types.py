@@ -123,3 +123,4 @@ class AssetFilter:
     kind: str | None = None
     model_digest: str | None = None
     limit: int | None = 100
+    withdrawn: bool = False  # those that were withdrawn as well

@@ -202,6 +202,15 @@ lineage_edges = Table(
     Index("lineage_edges_parent_idx", "parent"),
 )
 
+# What was taken off catalogues; the reason is in the ledger as well.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("withdrawn_at", _TIME, nullable=False, server_default=func.now()),
+)
+
 # Triggers refuse every UPDATE, DELETE and TRUNCATE of these two.
 ledger_entries = Table(
     "ledger_entries",

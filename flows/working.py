@@ -16,9 +16,10 @@ from actors.worker import WorkerOptions
 from db.database import Database
 from db.errors import DatabaseUnavailableError
 from db.work import Progress, progress, release_owner
-from flows.keys import marking_spec
+from flows.keys import load_keys, marking_spec
 from flows.services import Services
 from flows.stopping import StopRequest
+from models.signing import check_signature
 
 if TYPE_CHECKING:
     from models.weights import ModelVersion
@@ -43,6 +44,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
 
     Raises:
         InterruptedRunError: somebody asked to stop; what was finished is kept.
+        CorruptModelError: the model's files are not those that were signed.
         ServiceError: the workers ended before the run did.
         ActorError: Ray or all workers cannot be started, or they die again and again.
         StorageError: the database or the store stayed away for longer than the patience.
@@ -50,6 +52,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
     left = _look(database, job.run_id)
     if not left.open:
         return left
+    check_signature(job.version, load_keys(services.settings).trusted_models)
     settings = services.settings
     workers = min(job.workers, left.open)
     threads = settings.threads

@@ -10,8 +10,8 @@ from models.generator import ProductFile
 RATE_HZ = 44_100
 
 
-def tones(seconds=6.0):
-    rng = np.random.default_rng(3)
+def tones(seconds=6.0, seed=3):
+    rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     steps = rng.choice([220, 262, 330, 392, 494], round(seconds * 4)).repeat(RATE_HZ // 4)[: len(t)]
     wave = sum(np.sin(2 * np.pi * k * np.cumsum(steps) / RATE_HZ) / k for k in range(1, 12))

@@ -212,6 +212,8 @@ def read_manifest(data: bytes, media_type: str, root: bytes | None, sidecar: byt
         ManifestError: there is one, and it cannot be read.
     """
     kind = _kind(media_type)
+    if sidecar is None and kind not in c2pa.Reader.get_supported_mime_types():
+        return None  # no room for one
     try:
         with _open(kind, data, sidecar, root) as reader:
             told = json.loads(reader.json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import assets, audit, export, generate, keys, models, runs, services
+from flows.cli import assets, audit, export, generate, keys, lineage, models, recall, runs, services
 
 app = typer.Typer(
     name="tutti",
@@ -19,6 +19,8 @@ runs.add_to(app)
 assets.add_to(app)
 export.add_to(app)
 audit.add_to(app)
+lineage.add_to(app)
+recall.add_to(app)
 keys.add_to(app)
 app.add_typer(models.app)
 services.add_to(app)

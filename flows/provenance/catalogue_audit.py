@@ -35,7 +35,9 @@ class _Tally:
         return Check(name, False, "; ".join(self.wrong[:_NAMED]) + more)
 
 
-def audit_catalogue(auditor: Auditor, catalogue: str | None, report: Callable[[int], None]) -> Audit:
+def audit_catalogue(
+    auditor: Auditor, catalogue: str | None, report: Callable[[int], object] = lambda looked_at: looked_at
+) -> Audit:
     """Hash the whole ledger again, and every asset of the catalogue (of all, if None) with its objects.
 
     Args:
@@ -50,7 +52,7 @@ def audit_catalogue(auditor: Auditor, catalogue: str | None, report: Callable[[i
     with database.unit_of_work() as session:
         checkpoint, history = auditor.checkpoint(session)
         checks = [*ledger_checks(session, checkpoint), *(history or [_not_signed()])]
-        assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None))
+        assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None, withdrawn=True))
     checks.extend(_asset_checks(auditor, assets, report))
     subject = f"catalogue {catalogue}" if catalogue is not None else "everything"
     return Audit(subject=subject, checks=checks, needed=NEEDED)
@@ -93,7 +95,7 @@ def _nodes(session: Session, tree: TreeBuilder) -> Check:
     return Check("hashes", True, f"{len(stored):,} stored hashes, each that of its entries")
 
 
-def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[int], None]) -> list[Check]:
+def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[int], object]) -> list[Check]:
     rows, objects = _Tally(), _Tally()
     for number, asset in enumerate(assets, start=1):
         with auditor.backend.database.unit_of_work() as session:

@@ -1,4 +1,4 @@
-"""The ledger, and the digests of files before their manifests."""
+"""The ledger, withdrawals, and the digests of files before their manifests."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ _STATEMENTS = (
         f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} EXECUTE FUNCTION refuse_change()"
         for table in ("ledger_entries", "ledger_nodes")
     ),
+    """
+    CREATE TABLE withdrawals (
+        asset_id VARCHAR(64) COLLATE "C" NOT NULL,
+        reason TEXT NOT NULL,
+        withdrawn_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+        CONSTRAINT withdrawals_pkey PRIMARY KEY (asset_id),
+        CONSTRAINT withdrawals_asset_id_fkey FOREIGN KEY(asset_id) REFERENCES assets (id)
+    )
+    """,
     'ALTER TABLE asset_files ADD COLUMN unsigned_digest VARCHAR(71) COLLATE "C"',
     """
     CREATE INDEX asset_files_unsigned_digest_idx ON asset_files (unsigned_digest)
