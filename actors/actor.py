@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.marking.marker import Marker, MarkingSpec
 from actors.patience import Patience
 from actors.worker import PullWorker, WorkerOptions, WorkerReport, new_owner
 from db.database import connect
@@ -23,6 +24,7 @@ class WorkerSpec:
     objects: str
     s3: S3Access | None
     factory: Callable[[], Generator]
+    marking: MarkingSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class WorkerActor:
         database = patience.call(lambda: connect(spec.database_url))
         try:
             objects = open_objects(spec.objects, spec.s3)
-            self._worker = PullWorker(spec.options, database, objects, spec.factory, self._owner)
+            marker = Marker(spec.marking) if spec.marking is not None else None
+            self._worker = PullWorker(spec.options, database, objects, spec.factory, self._owner, marker)
             if self._stopped.is_set():  # asked while it connected
                 self._worker.stop()
             return self._worker.run()

@@ -18,10 +18,11 @@ def code_version() -> str:
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             hasher.update(f"{path.relative_to(root)}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return f"{_released()}+{hasher.hexdigest()[:12]}"
+    return f"{released()}+{hasher.hexdigest()[:12]}"
 
 
-def _released() -> str:
+def released() -> str:
+    """Return the version of the package that is installed."""
     try:
         return version("tutti")
     except PackageNotFoundError:  # run from a checkout that was not installed

@@ -10,11 +10,13 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from actors.identity import asset_digest
+from actors.marking.manifests import SIDECAR_TYPE
+from actors.marking.marker import Finished, Marker
 from actors.patience import Patience
 from db.asset_types import AssetFile, Maker, NewAsset, StageExecution
 from db.database import Database
@@ -29,10 +31,11 @@ _LARGEST_COMMIT = 256
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished product of a claim."""
+    """A finished product of a claim; `unsigned` has digests of files before their manifests, by role."""
 
     claim: Claim
     product: Product
+    unsigned: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,13 @@ class FinishingLine:
         stores: the database and the object store.
         maker: who makes the assets.
         on_done: called in a thread of the line with the ids that are off the worker's hands.
+        marker: marks and signs what was made, the last of the post stages.
     """
 
-    def __init__(self, stores: Stores, maker: Maker, on_done: Callable[[Collection[str]], None]) -> None:
-        self._stores, self._maker, self._on_done = stores, maker, on_done
+    def __init__(
+        self, stores: Stores, maker: Maker, on_done: Callable[[Collection[str]], None], marker: Marker | None = None
+    ) -> None:
+        self._stores, self._maker, self._on_done, self._marker = stores, maker, on_done, marker
         self._drafts: queue.SimpleQueue[tuple[Generator, Claim, Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Made | Failure | None] = queue.SimpleQueue()
         self._threads = [
@@ -97,11 +103,17 @@ class FinishingLine:
             try:
                 product = generator.finish(drafted)
                 _check(product)
+                finished = self._mark(claim, product)
             except Exception as error:
                 self.fail(claim, error)
             else:
-                self._results.put(Made(claim, product))
+                self._results.put(Made(claim, finished.product, finished.unsigned))
         self._results.put(None)
+
+    def _mark(self, claim: Claim, product: Product) -> Finished:
+        if self._marker is None:
+            return Finished(product, {})
+        return self._marker.finish(claim.recipe_id, claim.body, product)
 
     def _commit(self) -> None:
         last = False
@@ -166,13 +178,13 @@ def _check(product: Product) -> None:
 def _asset(made: Made, digests: Iterator[str]) -> NewAsset:
     product = made.product
     files = tuple(
-        AssetFile(file.role, file.name, digest, file.media_type, len(file.data))
+        AssetFile(file.role, file.name, digest, file.media_type, len(file.data), made.unsigned.get(file.role))
         for file, digest in zip(product.files, digests, strict=False)
     )
     return NewAsset(
         recipe_id=made.claim.recipe_id,
         attempt=made.claim.attempt,
-        digest=asset_digest({file.role: file.digest for file in files}),
+        digest=asset_digest({f.role: f.content_digest for f in files if f.media_type != SIDECAR_TYPE}),
         duration_s=product.duration_s,
         attributes=product.attributes,
         files=files,

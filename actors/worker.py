@@ -23,6 +23,7 @@ from actors.errors import BrokenGeneratorError
 from actors.finishing import FinishingLine, Stores
 from actors.heartbeat import Heartbeat
 from actors.identity import has_id, recipe_id
+from actors.marking.marker import Marker
 from actors.pace import Pace
 from actors.patience import Patience
 from db.asset_types import Maker
@@ -70,6 +71,7 @@ class PullWorker:
         objects: where the files go.
         factory: makes the generator; called again only if the generator breaks down.
         owner: as whom it claims; unique to this life of this worker.
+        marker: marks and signs what is made.
     """
 
     def __init__(
@@ -79,9 +81,10 @@ class PullWorker:
         objects: ObjectStore,
         factory: Callable[[], Generator],
         owner: str,
+        marker: Marker | None = None,
     ) -> None:
         self._options, self._database, self._objects, self._factory = options, database, objects, factory
-        self.owner = owner
+        self.owner, self._marker = owner, marker
         self._stop = threading.Event()
         self._patience = Patience(options.patience_s, given_up=self._stop.is_set)
         self._changed = threading.Condition()
@@ -110,7 +113,7 @@ class PullWorker:
         self._pace = Pace(generator.slots)
         maker = Maker(self.owner, code_version(), generator.profile.as_dict())
         stores = Stores(self._database, self._objects, self._patience)
-        line = FinishingLine(stores, maker, self._committed)
+        line = FinishingLine(stores, maker, self._committed, self._marker)
         options = self._options
         with Heartbeat(self._database, options.run_id, self.owner, options.lease_s, self.stop):
             try:

@@ -11,13 +11,23 @@ from db.json_values import Json
 
 @dataclass(frozen=True, slots=True)
 class AssetFile:
-    """One file of an asset; its bytes are in the object store under `digest`."""
+    """One file of an asset; its bytes are in the object store under `digest`.
+
+    `unsigned_digest` is that of the file before a manifest was embedded in it, None where none was: a signature is
+    another each time, what it signs is not.
+    """
 
     role: str
     name: str
     digest: str
     media_type: str
     bytes: int
+    unsigned_digest: str | None = None
+
+    @property
+    def content_digest(self) -> str:
+        """The digest of what was made: equal for equal recipes."""
+        return self.unsigned_digest or self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +123,4 @@ class AssetFilter:
     kind: str | None = None
     model_digest: str | None = None
     limit: int | None = 100
+    withdrawn: bool = False  # those that were withdrawn as well

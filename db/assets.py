@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 
 from db.asset_types import (
     Asset,
@@ -21,7 +21,17 @@ from db.asset_types import (
 from db.database import Session
 from db.errors import UnknownAssetError
 from db.recording import record_assets
-from db.tables import asset_files, assets, lineage_edges, model_versions, recipes, run_items, runs, stage_executions
+from db.tables import (
+    asset_files,
+    assets,
+    lineage_edges,
+    model_versions,
+    recipes,
+    run_items,
+    runs,
+    stage_executions,
+    withdrawals,
+)
 
 __all__ = [
     "Asset",
@@ -60,6 +70,8 @@ def get_asset(session: Session, id_or_prefix: str) -> Asset:
 def list_assets(session: Session, where: AssetFilter) -> list[Asset]:
     """Return assets with their files."""
     query = _ASSETS.limit(where.limit)
+    if not where.withdrawn:
+        query = query.where(_NOT_WITHDRAWN)
     if where.kind is not None:
         query = query.where(assets.c.kind == where.kind)
     if where.model_digest is not None:
@@ -84,7 +96,7 @@ def search_assets(session: Session, text: str, limit: int = 20) -> list[Asset]:
     """
     wanted = func.websearch_to_tsquery("english", text)
     found = (
-        _ASSETS.where(assets.c.words.op("@@")(wanted))
+        _ASSETS.where(assets.c.words.op("@@")(wanted), _NOT_WITHDRAWN)
         .order_by(func.ts_rank(assets.c.words, wanted).desc(), *_NEWEST)
         .limit(limit)
     )
@@ -168,6 +180,7 @@ _ASSETS: Final = (
     .join(recipes, recipes.c.id == assets.c.id)
     .join(model_versions, model_versions.c.digest == recipes.c.model_digest)
 )
+_NOT_WITHDRAWN: Final = ~exists().where(withdrawals.c.asset_id == assets.c.id)
 _NEWEST: Final = (assets.c.created_at.desc(), assets.c.id)
 
 
@@ -193,4 +206,4 @@ def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
 
 
 def _file(row: Row[tuple[object, ...]]) -> AssetFile:
-    return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes)
+    return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest)

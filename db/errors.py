@@ -54,6 +54,21 @@ class UnknownTrainingRunError(DatabaseError):
     """No training run has this id."""
 
 
+# Ledger
+
+
+class LedgerError(DatabaseError):
+    """The ledger contradicts itself: an entry or a stored hash is damaged or missing."""
+
+
+class UnknownEntryError(LedgerError):
+    """The ledger has no such entry."""
+
+
+class CheckpointError(LedgerError):
+    """A checkpoint cannot be read, is signed by somebody else, or tells another history than the ledger."""
+
+
 # Objects
 
 

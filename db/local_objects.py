@@ -18,6 +18,7 @@ from typing import Final
 
 from db.digests import StoredObject, digest_at, digest_of, sharded
 from db.errors import CorruptObjectError, MissingObjectError, ObjectStoreError
+from db.records import FolderRecords
 
 _SIDE_BY_SIDE: Final = 16
 _ABANDONED_S: Final = 3600.0
@@ -31,6 +32,11 @@ class LocalObjects:
         self._temporary = self._root / "tmp"
         # Threads start with the first put.
         self._disk = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="objects")
+
+    @property
+    def records(self) -> FolderRecords:
+        """What is kept here under names of its own."""
+        return FolderRecords(self._root / "records")
 
     def put(self, data: bytes) -> str:
         """Store durably and return the digest.
@@ -84,6 +90,15 @@ class LocalObjects:
     def exists(self, digest: str) -> bool:
         """Say whether there is an object under this digest."""
         return self._path(digest).is_file()
+
+    def erase(self, digest: str) -> None:
+        """Remove an object for good.
+
+        Raises:
+            ObjectStoreError: the folder cannot be written.
+        """
+        with _explained(self._root):
+            self._path(digest).unlink(missing_ok=True)
 
     def locate(self, digest: str) -> str:
         """Return the path of an object."""

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from db.digests import StoredObject, digest_of
 from db.errors import ObjectStoreError
 from db.local_objects import LocalObjects
+from db.records import RecordStore
 from db.s3_objects import S3Access, S3Objects
 
 __all__ = ["LocalObjects", "ObjectStore", "S3Access", "S3Objects", "StoredObject", "digest_of", "open_objects"]
@@ -19,6 +20,11 @@ _S3: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(
 
 class ObjectStore(Protocol):
     """Keeps bytes under "sha256:" + their hex SHA-256. Safe to use from several threads and processes."""
+
+    @property
+    def records(self) -> RecordStore:
+        """What is kept here under names of its own."""
+        ...
 
     def put(self, data: bytes) -> str:
         """Store durably and return the digest; storing the same twice is storing it once.
@@ -47,6 +53,14 @@ class ObjectStore(Protocol):
 
     def exists(self, digest: str) -> bool:
         """Say whether there is an object under this digest; its bytes are not read."""
+        ...
+
+    def erase(self, digest: str) -> None:
+        """Remove an object for good; nothing happens if there is none.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the store does not let it go.
+        """
         ...
 
     def locate(self, digest: str) -> str:

@@ -71,6 +71,11 @@ class S3Objects:
             raise ObjectStoreError(f"{access.endpoint!r} is no S3 endpoint: {error}") from error
         self._senders = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="s3")
 
+    @property
+    def records(self) -> S3Records:
+        """What is kept here under names of its own."""
+        return S3Records(self)
+
     def put(self, data: bytes) -> str:
         """Store and return the digest.
 
@@ -101,18 +106,7 @@ class S3Objects:
             CorruptObjectError: the bytes there do not have this digest.
             ObjectStoreError: and its other kinds, when the server does not give it.
         """
-        with self._explained():
-            try:
-                response = self._client.get_object(self._bucket, self._key(digest))
-            except S3Error as error:
-                if error.code == "NoSuchKey":
-                    raise MissingObjectError(f"there is no object {self.locate(digest)}") from None
-                raise
-            try:
-                data: bytes = response.read()
-            finally:
-                response.close()
-                response.release_conn()
+        data = self._read(self._key(digest))
         if digest_of(data) != digest:
             raise CorruptObjectError(
                 f"the object {self.locate(digest)} is damaged: its {len(data)} bytes have another digest"
@@ -127,6 +121,15 @@ class S3Objects:
         """
         with self._explained():
             return self._size(digest) is not None
+
+    def erase(self, digest: str) -> None:
+        """Remove an object for good.
+
+        Raises:
+            ObjectStoreError: and its kinds, when the server does not let it go.
+        """
+        with self._explained():
+            self._client.remove_object(self._bucket, self._key(digest))
 
     def locate(self, digest: str) -> str:
         """Return the s3:// address of an object."""
@@ -164,12 +167,52 @@ class S3Objects:
             # A listing, as its errors come with their reason; a HEAD request's come without.
             next(iter(self._client.list_objects(self._bucket, prefix=self._prefix)), None)
 
+    def put_record(self, name: str, data: bytes) -> None:
+        """See `RecordStore.put`."""
+        key = f"{self._prefix}records/{name}"
+        with self._explained():
+            if self._size_of(key) is None:
+                self._client.put_object(self._bucket, key, BytesIO(data), len(data))
+
+    def get_record(self, name: str) -> bytes:
+        """See `RecordStore.get`."""
+        return self._read(f"{self._prefix}records/{name}")
+
+    def locate_record(self, name: str) -> str:
+        """Return the s3:// address of a record."""
+        return f"s3://{self._bucket}/{self._prefix}records/{name}".rstrip("/")
+
+    def record_names(self, below: str) -> list[str]:
+        """See `RecordStore.names`."""
+        first = f"{self._prefix}records/"
+        with self._explained():
+            listed = self._client.list_objects(self._bucket, prefix=f"{first}{below}/", recursive=True)
+            return sorted(str(each.object_name).removeprefix(first) for each in listed)
+
     def _key(self, digest: str) -> str:
         return self._prefix + sharded(digest)
 
+    def _read(self, key: str) -> bytes:
+        with self._explained():
+            try:
+                response = self._client.get_object(self._bucket, key)
+            except S3Error as error:
+                if error.code == "NoSuchKey":
+                    raise MissingObjectError(f"there is no object s3://{self._bucket}/{key}") from None
+                raise
+            try:
+                data: bytes = response.read()
+            finally:
+                response.close()
+                response.release_conn()
+        return data
+
     def _size(self, digest: str) -> int | None:
+        return self._size_of(self._key(digest))
+
+    def _size_of(self, key: str) -> int | None:
         try:
-            size: int | None = self._client.stat_object(self._bucket, self._key(digest)).size
+            size: int | None = self._client.stat_object(self._bucket, key).size
         except S3Error as error:
             if error.code == "NoSuchKey":  # also what a missing bucket looks like here; a put then says so
                 return None
@@ -191,6 +234,17 @@ class S3Objects:
             raise ObjectStoreError(f"{where} does not speak S3: {error}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ObjectStoreUnavailableError(f"{where} does not answer: {error}") from error
+
+
+class S3Records:
+    """Records in a bucket. A bucket with object lock and a default retention keeps them from everybody."""
+
+    def __init__(self, objects: S3Objects) -> None:
+        self._objects = objects
+        self.put, self.get, self.names = objects.put_record, objects.get_record, objects.record_names
+
+    def __str__(self) -> str:
+        return self._objects.locate_record("")
 
 
 def _http() -> urllib3.PoolManager:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -172,8 +173,10 @@ asset_files = Table(
     Column("digest", _DIGEST, nullable=False),
     Column("media_type", _NAME, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("unsigned_digest", _DIGEST),  # of the file before a manifest was embedded in it; null where none was
     CheckConstraint("bytes >= 0", name="bytes"),
     Index("asset_files_digest_idx", "digest"),
+    Index("asset_files_unsigned_digest_idx", "unsigned_digest", postgresql_where=text("unsigned_digest IS NOT NULL")),
 )
 
 stage_executions = Table(
@@ -197,4 +200,35 @@ lineage_edges = Table(
     Column("parent", _DIGEST, primary_key=True),
     Column("role", _NAME, primary_key=True),
     Index("lineage_edges_parent_idx", "parent"),
+)
+
+# What was taken off catalogues; the reason is in the ledger as well.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("withdrawn_at", _TIME, nullable=False, server_default=func.now()),
+)
+
+# Triggers refuse every UPDATE, DELETE and TRUNCATE of these two.
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", _DIGEST, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(leaf_hash) = 32", name="leaf_hash"),
+    Index("ledger_entries_subject_idx", "subject"),
+)
+
+ledger_nodes = Table(
+    "ledger_nodes",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(hash) = 32", name="hash"),
 )

@@ -26,6 +26,7 @@ from flows.handover import handed_over
 from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, check_controls, load_order
 from flows.planning import plan_recipes
+from flows.provenance.sealing import seal
 from flows.recipe import ModelIdentity
 from flows.services import Backend, Services
 from flows.settings import load_settings
@@ -115,7 +116,7 @@ async def verify(backend: Backend, run_id: str) -> None:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
-    """Put the assets on the catalogue's shelf and close the run."""
+    """Put the assets on the catalogue's shelf, close the run, and sign the ledger as it is then."""
     await asyncio.to_thread(_publish, services, backend, run_id, began)
 
 
@@ -171,6 +172,7 @@ def _publish(services: Services, backend: Backend, run_id: str, began: float) ->
         shelve(services.shelf(catalogue), assets, backend.objects)
     with backend.database.unit_of_work() as session:
         finish_run(session, run_id, time.monotonic() - began)
+    seal(services, backend)
 
 
 def _note_failure(database: Database, run_id: str, began: float, error: Exception) -> None:

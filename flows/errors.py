@@ -36,6 +36,10 @@ class SettingsError(FlowError):
     """An environment variable or an option has a value that cannot be used."""
 
 
+class KeysError(FlowError):
+    """A key is missing, unreadable, or of another kind."""
+
+
 class ServiceError(FlowError):
     """A part that Tutti needs (Prefect server, home folder, workers) is missing or fails."""
 

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     gpus_per_worker: Annotated[float, Field(ge=0, le=64)] | None = None
     models: Annotated[Path, AfterValidator(_whole_path)] | None = None
     generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "models.registry:load_generator"
+    keys: Annotated[Path, AfterValidator(_whole_path)] | None = None
+    checkpoints: Annotated[Path, AfterValidator(_whole_path)] | None = None
+    watermark: Literal["on", "off"] = "on"
+    manifests: Literal["embedded", "beside", "off"] = "embedded"
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
     patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
 
@@ -70,6 +74,16 @@ class Settings(BaseSettings):
     def model_folder(self) -> Path:
         """Where registered model versions are kept, besides those that come with Tutti."""
         return self.models or self.home / "models"
+
+    @property
+    def key_folder(self) -> Path:
+        """Where the keys are that sign and mark what is made."""
+        return self.keys or self.home / "keys"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the ledger's checkpoints are kept besides the object store."""
+        return self.checkpoints or self.home / "checkpoints"
 
 
 def load_settings() -> Settings:

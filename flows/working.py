@@ -20,8 +20,10 @@ from db.database import Database
 from db.errors import DatabaseUnavailableError
 from db.work import Progress, progress, release_owner
 from flows.handover import handed_over
+from flows.keys import load_keys, marking_spec
 from flows.services import Services
 from flows.stopping import SIGNALS, StopRequest
+from models.signing import check_signature
 
 if TYPE_CHECKING:
     from models.weights import ModelVersion
@@ -46,6 +48,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
 
     Raises:
         InterruptedRunError: somebody asked to stop; what was finished is kept.
+        CorruptModelError: the model's files are not those that were signed.
         ServiceError: the workers ended before the run did.
         ActorError: Ray or all workers cannot be started, or they die again and again.
         StorageError: the database or the store stayed away for longer than the patience.
@@ -53,6 +56,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
     left = _look(database, job.run_id)
     if not left.open:
         return left
+    check_signature(job.version, load_keys(services.settings).trusted_models)
     settings = services.settings
     workers = min(job.workers, left.open)
     pool_spec = PoolSpec(
@@ -149,6 +153,7 @@ def _worker_spec(services: Services, job: Job) -> WorkerSpec:
         objects=settings.objects_at,
         s3=services.s3_access(),
         factory=_factory(services, job.version),
+        marking=marking_spec(settings),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import assets, export, generate, models, runs, services, sweep
+from flows.cli import assets, audit, export, generate, keys, lineage, models, recall, runs, services, sweep
 
 app = typer.Typer(
     name="tutti",
@@ -18,6 +18,10 @@ generate.add_to(app)
 runs.add_to(app)
 assets.add_to(app)
 export.add_to(app)
+audit.add_to(app)
+lineage.add_to(app)
+recall.add_to(app)
+keys.add_to(app)
 app.add_typer(models.app)
 services.add_to(app)
 sweep.add_to(app)

@@ -65,9 +65,9 @@ def exit_code(error: Exception) -> int:
     """Return what an error means to the caller of the command."""
     from actors.errors import ActorError
     from db.errors import DatabaseUrlError, StorageError, UnknownAssetError, UnknownRunError
-    from flows.errors import FlowError
+    from flows.errors import FlowError, KeysError
 
-    if isinstance(error, OrderError | SettingsError | InputError):
+    if isinstance(error, OrderError | SettingsError | InputError | KeysError):
         return WRONG_INPUT
     if isinstance(error, UnknownAssetError | UnknownRunError | DatabaseUrlError):
         return WRONG_INPUT

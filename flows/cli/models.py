@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli import training
+from flows.cli import model_provenance, training
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, table
@@ -24,6 +24,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 app = typer.Typer(name="models", help="List, show, add, verify, train and evaluate models.", no_args_is_help=True)
 training.add_to(app)
+model_provenance.add_to(app)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:… (or its beginning).")]
 
@@ -59,16 +60,21 @@ def show(model: ModelArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def verify(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """Load MODEL and see that its files are those its digest names and fit its configuration."""
+    """Load MODEL and see that its files are those its digest and signature name and fit its configuration."""
     with errors_told():
+        from flows.keys import load_keys
+        from flows.settings import load_settings
         from models.registry import load_generator
+        from models.signing import check_signature
 
         version = _find(model)
+        report = check_signature(version, load_keys(load_settings()).trusted_models)
         load_generator(version)
         if as_json:
-            answer_json(_described(version) | {"verified": True})
+            answer_json(_described(version) | {"verified": True, "signed_by": report.signer})
         else:
-            answer(f"{version.reference} is whole")
+            signed = f"signed by key {str(report.signer)[:16]}…" if report.signed else "not signed"
+            answer(f"{version.reference} is whole, {signed}")
 
 
 @app.command()

@@ -123,7 +123,9 @@ def test_an_upgrade_twice_is_an_upgrade_once(databases):
     database.upgrade()
     database.upgrade()
     with database.unit_of_work() as session:
-        assert session.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0001"]
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [
+            db.migrations.HEAD
+        ]
     database.close()
     databases.drop(url)
 

@@ -1,0 +1,1 @@
+"""The finishing step of every product: the mark in its waveforms and the manifests of its files."""

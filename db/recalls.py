@@ -1,0 +1,126 @@
+"""What was made with something, through any number of generations; taking it back; erasing an input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import text
+
+from db.database import Session
+from db.json_values import checked_text
+from db.ledger import NewEntry, append
+
+WITHDRAWAL: Final = "withdrawal"
+ERASURE: Final = "erasure"
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An asset that something went into; generation 1 was made from it directly."""
+
+    asset: str
+    generation: int
+    withdrawn: bool
+
+
+# A child may have been made from an asset as a whole or from one of its files.
+_TOUCHED: Final = text("""
+    WITH RECURSIVE touched (id, generation) AS (
+        SELECT child, 1 FROM lineage_edges WHERE parent = ANY (CAST(:digests AS text[]))
+        UNION
+        SELECT edge.child, touched.generation + 1 FROM touched
+        JOIN LATERAL (
+            SELECT digest FROM assets WHERE assets.id = touched.id
+            UNION SELECT digest FROM asset_files WHERE asset_id = touched.id
+            UNION SELECT unsigned_digest FROM asset_files WHERE asset_id = touched.id
+        ) AS made ON true
+        JOIN lineage_edges AS edge ON edge.parent = made.digest
+        WHERE touched.generation < 100
+    )
+    SELECT id, min(generation) AS generation, bool_or(withdrawals.asset_id IS NOT NULL) AS withdrawn
+    FROM touched LEFT JOIN withdrawals ON withdrawals.asset_id = touched.id
+    GROUP BY id ORDER BY generation, id
+""")
+
+
+def touched_by(session: Session, digests: Sequence[str]) -> list[Touched]:
+    """Return the assets that any of these models or inputs went into, nearest first."""
+    rows = session.execute(_TOUCHED, {"digests": list(digests)})
+    return [Touched(row.id, row.generation, row.withdrawn) for row in rows]
+
+
+def models_trained_on(session: Session, item: str) -> list[tuple[str, str]]:
+    """Return (name, digest) of the model versions whose card names this training item.
+
+    An item is the manifest's digest or the name of a collection.
+    """
+    rows = session.execute(
+        text("""
+            SELECT name, digest FROM model_versions
+            WHERE card #>> '{training_data,manifest}' = :item
+                OR card #> '{training_data,collections}'
+                    @> jsonb_build_array(jsonb_build_object('name', CAST(:item AS text)))
+            ORDER BY name, digest
+        """),
+        {"item": item},
+    )
+    return [(row.name, row.digest) for row in rows]
+
+
+def models_named(session: Session, reference: str) -> list[str]:
+    """Return the digests of the model versions that "name" or "name@digest" (or its beginning) means."""
+    name, _, digest = reference.partition("@")
+    rows = session.execute(
+        text("SELECT digest FROM model_versions WHERE name = :name AND starts_with(digest, :digest) ORDER BY digest"),
+        {"name": name, "digest": digest},
+    )
+    return list(rows.scalars())
+
+
+def is_input(session: Session, digest: str) -> bool:
+    """Say whether assets were made from this content, other than as a model, and no asset has it as its own."""
+    return bool(
+        session.execute(
+            text("""
+                SELECT EXISTS (SELECT FROM lineage_edges WHERE parent = :digest AND role <> 'model')
+                    AND NOT EXISTS (SELECT FROM asset_files WHERE digest = :digest)
+            """),
+            {"digest": digest},
+        ).scalar_one()
+    )
+
+
+def withdraw(session: Session, assets: Sequence[str], reason: str) -> list[str]:
+    """Take assets off catalogues, for a reason that is entered in the ledger; return those that were not off yet.
+
+    Raises:
+        InvalidValueError: the reason has characters that the database cannot hold.
+    """
+    rows = session.execute(
+        text("""
+            INSERT INTO withdrawals (asset_id, reason) SELECT unnest(CAST(:assets AS text[])), :reason
+            ON CONFLICT DO NOTHING RETURNING asset_id
+        """),
+        {"assets": list(assets), "reason": checked_text(reason, "the reason")},
+    )
+    withdrawn = sorted(rows.scalars())
+    body = {"reason": reason, "time": _now()}
+    append(session, [NewEntry(WITHDRAWAL, asset, {"asset": asset, **body}) for asset in withdrawn])
+    return withdrawn
+
+
+def note_erasure(session: Session, digest: str, reason: str) -> None:
+    """Enter in the ledger that the bytes of an input are erased; its digest stays, and so do all proofs.
+
+    Raises:
+        InvalidValueError: the reason has characters that the database cannot hold.
+    """
+    checked_text(reason, "the reason")
+    append(session, [NewEntry(ERASURE, digest, {"input": digest, "reason": reason, "time": _now()})])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

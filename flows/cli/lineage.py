@@ -1,0 +1,55 @@
+"""`tutti lineage`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.errors import InputError, errors_told
+from flows.cli.generate import JsonOption
+from flows.cli.output import answer, answer_json
+
+
+class Format(StrEnum):
+    """What a lineage can be written as."""
+
+    BUNDLE = "bundle"
+    PROV = "prov"
+    OPENLINEAGE = "openlineage"
+    SVG = "svg"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(lineage)
+
+
+def lineage(
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id.")],
+    to: Annotated[Path, typer.Option(help="File to write.", show_default=False)],
+    as_: Annotated[Format, typer.Option("--as", help="What to write.")] = Format.BUNDLE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write how ASSET came to be: a proof bundle, W3C PROV-JSON, OpenLineage events, or a picture."""
+    with errors_told():
+        from flows.cli.backend import opened
+        from flows.keys import load_keys
+        from flows.provenance.audits import Auditor
+        from flows.provenance.exports import ExportError, export_lineage
+
+        with opened() as found:
+            if found is None:
+                raise InputError(f"there is no asset {asset!r}: nothing was made here yet")
+            services, backend = found
+            auditor = Auditor(settings=services.settings, backend=backend, keys=load_keys(services.settings))
+            try:
+                asset_id = export_lineage(auditor, asset, as_.value, to)
+            except ExportError as error:
+                raise InputError(str(error)) from error
+        if as_json:
+            answer_json({"asset": asset_id, "as": as_.value, "path": str(to.absolute())})
+        else:
+            answer(f"{to} holds the lineage of {asset_id} as {as_.value}")

@@ -1,0 +1,1 @@
+"""Proving where a file came from: audits, proof bundles, recalls and exports of lineage."""

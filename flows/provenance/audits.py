@@ -1,0 +1,259 @@
+"""Audits of an asset, of a file, and of a file with a proof bundle and no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.marking.marker import MARK_STAGE
+from db.assets import Lineage, get_asset, lineage
+from db.checkpoints import Checkpoint, check_against, newest_checkpoint, read_note
+from db.database import Session
+from db.errors import CheckpointError, LedgerError, StorageError
+from db.finding import all_ids, files_with_digest, ids_beginning
+from db.ledger import Entry, entries_about, origin
+from db.records import FolderRecords, RecordStore
+from db.signed_notes import NoteVerifier
+from flows.errors import FlowError
+from flows.keys import Keys
+from flows.provenance.chain import chain_checks, entry_of
+from flows.provenance.checks import CHAIN, Audit, Check
+from flows.provenance.evidence import Evidence, asset_entries, gather
+from flows.provenance.identity import Catalogue, Identity, KnownFile, identify
+from flows.provenance.reproduction import Reproducer
+from flows.provenance.stored import (
+    manifests_check,
+    marks_check,
+    model_checks,
+    read_files,
+    rows_check,
+    training_data_check,
+)
+from flows.services import Backend
+from flows.settings import Settings
+from models.digests import digest_of_bytes
+
+
+class UnreadableFileError(FlowError):
+    """A file given to an audit cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auditor:
+    """Audits with the parts of an installation. `handed_in` is a checkpoint that an auditor kept."""
+
+    settings: Settings
+    backend: Backend
+    keys: Keys
+    handed_in: Path | None = None
+    reproduce: bool = False
+
+    @property
+    def places(self) -> list[RecordStore]:
+        """Where checkpoints are kept outside the database."""
+        return [self.backend.objects.records, FolderRecords(self.settings.checkpoint_folder)]
+
+    def audit_asset(self, id_or_prefix: str) -> Audit:
+        """Audit an asset.
+
+        Raises:
+            UnknownAssetError: there is none, or more than one.
+            StorageError: the database cannot be asked.
+        """
+        with self.backend.database.unit_of_work() as session:
+            asset_id = get_asset(session, id_or_prefix).id
+        return self._asset(f"asset {asset_id}", asset_id, [])
+
+    def audit_file(self, path: Path) -> Audit:
+        """Audit any file: find its asset, then audit that.
+
+        Raises:
+            UnreadableFileError: it cannot be read.
+            StorageError: the database cannot be asked.
+        """
+        data = read_file(path)
+        with self.backend.database.unit_of_work() as session:
+            identity = identify(path, data, _catalogue(session), self.keys)
+        if identity.asset is None:
+            return Audit(subject=str(path), checks=identity.checks)
+        if (altered := self._altered(identity, data)) is not None:
+            identity.checks[0] = altered
+        return self._asset(str(path), identity.asset, identity.checks)
+
+    def checkpoint(self, session: Session) -> tuple[Checkpoint | None, list[Check]]:
+        """Return the newest checkpoint outside, and what is to be said of the log beside it."""
+        try:
+            name = origin(session)
+            if self.handed_in is not None:
+                note = read_file(self.handed_in).decode("utf-8", "replace")
+                found: Checkpoint | None = read_note(note, self.keys.log.verifier, str(self.handed_in))
+            else:
+                found = newest_checkpoint(name, self.keys.log.verifier, self.places) if name else None
+            if found is None:
+                return None, []
+            now = check_against(session, found)
+        except CheckpointError as error:
+            return None, [Check("history", False, str(error))]
+        except LedgerError as error:
+            return None, [Check("history", False, f"the ledger is damaged: {error}")]
+        detail = f"the log of {now.size} entries begins with the {found.head.size} of checkpoint {found.where}"
+        return found, [Check("history", True, detail)]
+
+    def _asset(self, subject: str, asset_id: str, checks: Sequence[Check]) -> Audit:
+        with self.backend.database.unit_of_work() as session:
+            known = lineage(session, asset_id)
+            checkpoint, history = self.checkpoint(session)
+            entries = entries_about(session, asset_id)
+            recorded = asset_entries(session, asset_id)
+            evidence = None
+            damage: list[Check] = []
+            if len(recorded) == 1:
+                try:
+                    evidence = gather(session, known, recorded[0], checkpoint)
+                except StorageError as error:
+                    damage.append(Check("inclusion", False, str(error)))
+        found = [*checks, *history, *damage]
+        if evidence is None and not damage:
+            found.append(_no_entry(known, len(recorded)))
+        elif evidence is not None:
+            found.extend(chain_checks(evidence, self.keys.log.verifier))
+            found.append(rows_check(known, recorded[0]))
+        found.extend(self._stored(known))
+        found.extend(_later(entries))
+        if self.reproduce:
+            found.extend(Reproducer(self.settings, self.keys).check(known))
+        return Audit(subject=subject, checks=found, recipe=known.recipe, lineage=steps(known, evidence))
+
+    def _stored(self, known: Lineage) -> Iterator[Check]:
+        held, objects = read_files(self.backend.objects, known.asset.files)
+        yield objects
+        yield manifests_check(known.asset.id, held, self.keys)
+        yield marks_check(known, held, self.keys)
+        recipe: Mapping[str, Any] = known.recipe
+        yield from model_checks(recipe["model"], [self.settings.model_folder], self.keys)
+
+    def _altered(self, identity: Identity, data: bytes) -> Check | None:
+        """A file as long as one of the asset's, and not it, is that one with bytes changed."""
+        if identity.checks[0].ok or identity.asset is None:
+            return None
+        with self.backend.database.unit_of_work() as session:
+            files = get_asset(session, identity.asset).files
+        for file in files:
+            if file.bytes == len(data) and file.media_type == identity.media_type:
+                try:
+                    kept = self.backend.objects.get(file.digest)
+                except StorageError:
+                    continue
+                differing = sum(a != b for a, b in zip(kept, data, strict=True))
+                return Check(
+                    "bytes", False, f"differs in {differing} bytes from the {file.name} that was made: altered"
+                )
+        return None
+
+
+def audit_bundle(
+    path: Path, evidence: Evidence, verifier: NoteVerifier | None, keys: Keys, folders: Sequence[Path]
+) -> Audit:
+    """Audit a file with a proof bundle: no database and no object store are asked.
+
+    Raises:
+        UnreadableFileError: the file cannot be read.
+    """
+    data = read_file(path)
+    entry = entry_of(evidence)
+    files = [file for file in entry.get("files", ()) if isinstance(file, dict)]
+
+    def by_digest(digest: str) -> list[KnownFile]:
+        return [
+            KnownFile(evidence.asset, str(file.get("name")), file.get("digest") != digest)
+            for file in files
+            if digest in (file.get("digest"), file.get("unsigned_digest"))
+        ]
+
+    identity = identify(
+        path,
+        data,
+        Catalogue(
+            by_digest,
+            lambda mark: [evidence.asset] if evidence.asset.startswith(mark) else [],
+            lambda: [evidence.asset],
+        ),
+        keys,
+    )
+    checks = list(identity.checks)
+    if identity.asset is None:
+        checks.append(Check("subject", None, f"nothing ties the file to asset {evidence.asset[:12]} of the bundle"))
+    elif identity.asset != evidence.asset:
+        checks.append(Check("subject", False, f"the file is of {identity.asset[:12]}, the bundle of another asset"))
+    else:
+        checks.append(Check("subject", True, f"the file is of asset {evidence.asset[:12]}, as the bundle is"))
+    checks.extend(chain_checks(evidence, verifier))
+    model = evidence.recipe.get("model", {})
+    checks.extend(model_checks(model, folders, keys))
+    if not any(check.name == "training data" for check in checks):
+        checks.append(training_data_check(evidence.card, None))
+    return Audit(
+        subject=str(path), checks=checks, recipe=evidence.recipe, lineage=evidence.stages, needed=(*CHAIN, "subject")
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that a user names.
+
+    Raises:
+        UnreadableFileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(f"{path}: {error.strerror}") from None
+
+
+def steps(known: Lineage, evidence: Evidence | None) -> list[dict[str, Any]]:
+    """Return the way of an asset from its model to its ledger entry, a step a value."""
+    out: list[dict[str, Any]] = [{"step": "parent", "role": edge.role, "digest": edge.parent} for edge in known.edges]
+    out += [
+        {
+            "step": "stage",
+            "name": stage.stage,
+            "input": stage.input_digest,
+            "output": stage.output_digest,
+            "started_at": stage.started_at.isoformat(),
+            "wall_s": stage.wall_s,
+        }
+        for stage in known.stages
+    ]
+    out += [{"step": "file", "role": f.role, "name": f.name, "digest": f.digest} for f in known.asset.files]
+    made = {"step": "made", "worker": known.worker, "code_version": known.code_version}
+    out.append(made | {"numeric_profile": dict(known.numeric_profile)})
+    if evidence is not None:
+        out.append({"step": "entered", "index": evidence.index, "entry": digest_of_bytes(evidence.body)})
+    return out
+
+
+def _catalogue(session: Session) -> Catalogue:
+    def by_digest(digest: str) -> list[KnownFile]:
+        return [KnownFile(each.asset, each.file.name, each.unsigned) for each in files_with_digest(session, digest)]
+
+    return Catalogue(by_digest, lambda mark: ids_beginning(session, mark), lambda: all_ids(session))
+
+
+def _no_entry(known: Lineage, count: int) -> Check:
+    asset = known.asset.id[:12]
+    if count:
+        return Check("entry", False, f"the ledger records asset {asset} {count} times")
+    if any(stage.stage == MARK_STAGE for stage in known.stages):
+        return Check(
+            "entry", False, f"the ledger has no entry of asset {asset}: it was removed, or the asset was forged"
+        )
+    return Check("entry", None, f"asset {asset} was made before there was a ledger, or outside of it")
+
+
+def _later(entries: Sequence[Entry]) -> Iterator[Check]:
+    """What happened to an asset after it was made."""
+    for entry in entries:
+        if entry.kind != "asset":
+            reason = entry.content.get("reason", "")
+            yield Check(entry.kind, None, f"ledger entry {entry.index}, {entry.content.get('time')}: {reason}")

@@ -1,0 +1,97 @@
+"""Recalls: what a model, an input or a training item went into, and taking all of it off the shelves."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from db.assets import get_asset, lineage
+from db.database import Session
+from db.recalls import (
+    Touched,
+    is_input,
+    models_named,
+    models_trained_on,
+    note_erasure,
+    touched_by,
+    withdraw,
+)
+from flows.errors import FlowError
+from flows.provenance.sealing import seal
+from flows.services import Backend, Services
+from flows.shelf import asset_folder_name
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class RecallError(FlowError):
+    """Nothing is known by that name, or it is nothing that can be erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What something went into: `digests` are the models or inputs that it means."""
+
+    subject: str
+    digests: Sequence[str]
+    touched: Sequence[Touched]
+
+
+def find(session: Session, subject: str) -> Recall:
+    """Find what a model (name or name@digest), an input (digest) or a training item went into.
+
+    Raises:
+        RecallError: nothing is known by that name.
+    """
+    if _DIGEST.fullmatch(subject):
+        digests = [subject, *(digest for _, digest in models_trained_on(session, subject))]
+    else:
+        digests = models_named(session, subject) or [digest for _, digest in models_trained_on(session, subject)]
+    if not digests:
+        raise RecallError(
+            f"no model and no training item is called {subject!r}; an input goes by its sha256:… digest"
+        )
+    return Recall(subject, digests, touched_by(session, digests))
+
+
+def withdraw_all(services: Services, backend: Backend, recall: Recall, reason: str) -> list[str]:
+    """Take everything a recall found off catalogues and shelves; return what was not off yet.
+
+    Raises:
+        StorageError: the database cannot be changed.
+        FlowError: the ledger cannot be signed.
+    """
+    with backend.database.unit_of_work() as session:
+        withdrawn = withdraw(session, [each.asset for each in recall.touched], reason)
+    if services.has_shelves:
+        for asset_id in withdrawn:
+            _unshelve(services, backend, asset_id)
+    seal(services, backend)
+    return withdrawn
+
+
+def erase_input(services: Services, backend: Backend, digest: str, reason: str) -> None:
+    """Erase the bytes of an input for good. What was made from it, and the proof of that, stays.
+
+    Raises:
+        RecallError: it is no input.
+        StorageError: the object cannot be removed.
+    """
+    with backend.database.unit_of_work() as session:
+        if not is_input(session, digest):
+            raise RecallError(f"{digest} is no input that assets were made from; only inputs can be erased")
+        note_erasure(session, digest, reason)
+    backend.objects.erase(digest)
+    seal(services, backend)
+
+
+def _unshelve(services: Services, backend: Backend, asset_id: str) -> None:
+    with backend.database.unit_of_work() as session:
+        asset, catalogues = get_asset(session, asset_id), lineage(session, asset_id).catalogues
+    for catalogue in catalogues:
+        folder = services.shelf(catalogue) / asset_folder_name(asset)
+        if folder.is_dir():
+            shutil.rmtree(folder)

@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "579c60e345a68316e458739bc3f9e58df19504d1690073848cdfd7d814c3ad02"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogInNjb3JlLXNtYWxsIiwgImRpZ2VzdCI6IHsic2hhMjU2IjogImVkOTQ4N2Q1ZTVkZmMzZGQ5Nzg0YjhkNTk4ZDEzOGFlYjBlMGU4ZjcwMGE4OTQxYzNhOGJjNWQ2YTY2ZTA3NDAifX1dLCAicHJlZGljYXRlVHlwZSI6ICJodHRwczovL21vZGVsX3NpZ25pbmcvc2lnbmF0dXJlL3YxLjAiLCAicHJlZGljYXRlIjogeyJyZXNvdXJjZXMiOiBbeyJhbGdvcml0aG0iOiAic2hhMjU2IiwgImRpZ2VzdCI6ICIxZmNhZjQzNjFkODJiYWJkNjYwOGIwYjU0YjE1N2JiZWVhY2JkMzAxYTQ3YTlhYjBiN2Y5Nzk5MDcyYzc0NjVlIiwgIm5hbWUiOiAiY2FyZC5tZCJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjM3NWE0NTliZGNhODA5OWM2NmQ1ZmJlYWM1OWE4OTllNGEwYTVhNTBjMWVjOTdhY2MyMTkyOWQ2YTU3NDcwZGEiLCAibmFtZSI6ICJjb25maWcuanNvbiJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjVkYmIzY2U4ZjRjZDVkYTI5NDMwODg2N2I4MjJjNzI1MWM4N2FiMzI2ODc3MTAwZGYyYzQ3MzljNjJkNzljZTIiLCAibmFtZSI6ICJtb2RlbC5zYWZldGVuc29ycyJ9XSwgInNlcmlhbGl6YXRpb24iOiB7Im1ldGhvZCI6ICJmaWxlcyIsICJoYXNoX3R5cGUiOiAic2hhMjU2IiwgImFsbG93X3N5bWxpbmtzIjogZmFsc2UsICJpZ25vcmVfcGF0aHMiOiBbIm1vZGVsLnNpZyJdfX19",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEUCIBq7xrDdwvTqUXPoMU6D+aYVWM8oGZ1SkWvsXLFH2PwZAiEAhDR7IfoDm+fj95RpIv+xejINd+qZrgfF8fTbA20er20="
+   }
+  ]
+ }
+}
