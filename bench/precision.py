@@ -70,7 +70,6 @@ def main() -> None:
     arguments.add_argument("--scores", type=int, default=40)
     arguments.add_argument("--batches", type=int, default=12)
     chosen = arguments.parse_args()
-    sys.modules["fluidsynth"] = None  # where partitura finds it, it fetches a SoundFont by FTP
     version = find_version("score-small", [])
     model = Transformer(TransformerConfig(**version.config["transformer"]))
     load_into(model, version, "cpu", torch.float32)

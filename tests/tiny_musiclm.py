@@ -88,9 +88,15 @@ def clips(folder: Path, count: int = 12) -> ClipSet:
     times = np.arange(CLIP_SAMPLES) / 16_000
     with (folder / "clips.jsonl").open("w") as lines:
         for number in range(count):
-            tone = np.sin(2 * np.pi * 220 * (1 + number / 3) * times) if number % 2 == 0 else rng.standard_normal(CLIP_SAMPLES)
+            tone = (
+                np.sin(2 * np.pi * 220 * (1 + number / 3) * times)
+                if number % 2 == 0
+                else rng.standard_normal(CLIP_SAMPLES)
+            )
             samples[number] = np.round(tone * 3000).astype(np.int16)
-            labels = Labels(kind="solo", instruments=("flute",)) if number % 2 == 0 else Labels(kind="drums", drums=True)
+            labels = (
+                Labels(kind="solo", instruments=("flute",)) if number % 2 == 0 else Labels(kind="drums", drums=True)
+            )
             split = "validation" if number >= count - 4 else "train"
             clip = Clip(number, split, labels, ("a flute", "drums")[number % 2 : number % 2 + 1], ())
             lines.write(json.dumps(clip.as_dict()) + "\n")

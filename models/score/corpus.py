@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -165,9 +166,7 @@ def read_passages(source: Source) -> Iterator[Passage]:
     """Cut a score into passages of at least MIN_BARS bars in one known metre."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import partitura
-
-        score = partitura.load_score(source.path)
+        score = _partitura().load_score(source.path)
     timeline = _Timeline(score.parts[0])
     staves = [staff for part in score.parts for staff in _staves(part)]
     for first, last in timeline.runs():
@@ -188,6 +187,20 @@ def read_passages(source: Source) -> Iterator[Passage]:
             ends=last == len(timeline.bars),
             staves=[Staff(kind, _monophonic(notes) if kind == "line" else notes) for kind, (notes, _) in written],
         )
+
+
+def _partitura() -> Any:
+    """Import partitura as if FluidSynth were not there: where it finds it, it fetches a SoundFont by FTP."""
+    if "partitura" not in sys.modules:
+        found = sys.modules.get("fluidsynth")
+        sys.modules["fluidsynth"] = None  # type: ignore[assignment]  # what makes an import fail
+        try:
+            import partitura  # noqa: F401
+        finally:
+            del sys.modules["fluidsynth"]
+            if found is not None:
+                sys.modules["fluidsynth"] = found
+    return sys.modules["partitura"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class CodecTrainee:
             total = total + config.hinge_weight * adversarial.hinge + config.feature_weight * adversarial.features
             figures |= {"hinge": adversarial.hinge, "features": adversarial.features}
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         torch.nn.utils.clip_grad_norm_(self.codec.parameters(), 1.0)
         self.optimiser.step()
         if step >= config.adversary_from:

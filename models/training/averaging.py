@@ -21,5 +21,5 @@ class Average:
         decay = min(self._decay, (1 + step) / (10 + step))
         for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for kept, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
-            kept.copy_(theirs)
+        for kept, taken in zip(self.module.buffers(), module.buffers(), strict=True):
+            kept.copy_(taken)

@@ -1,11 +1,13 @@
 """A stage predicts in training what the engine plays, and has the paper's size where it should."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_musiclm import config, model
+from tiny_musiclm import model
 
 from models.engine.engine import Engine
 from models.engine.patterns import Delay, to_decode
@@ -29,9 +31,13 @@ def test_the_engine_plays_what_training_predicts():
     engine = Engine(stage, slots=2, cache_length=128)
     with torch.inference_mode():
         request = Request(
-            key="a", conditioning=Conditioning(prefix_PD=stage.embed_prefix(prefix), added_ND=stage.embed_added(added)),
-            given_NK=Delay(16).spread(to_decode(np.zeros((0, 2), dtype=np.int64), 12)), seed=0, stage="coarse", temperature=0,
-        )  # fmt: skip
+            key="a",
+            conditioning=Conditioning(prefix_PD=stage.embed_prefix(prefix), added_ND=stage.embed_added(added)),
+            given_NK=Delay(16).spread(to_decode(np.zeros((0, 2), dtype=np.int64), 12)),
+            seed=0,
+            stage="coarse",
+            temperature=0,
+        )
         engine.submit(request)
         done = []
         while not done:
@@ -69,8 +75,6 @@ def test_the_papers_stages_have_430_million_parameters_and_learn_when_shrunken(n
 
 
 def _shrunken(settings):
-    import dataclasses
-
     trunk = TrunkConfig(layers=2, width=32, heads=2, feed_forward=64)
     return dataclasses.replace(settings, trunk=trunk)
 
@@ -81,8 +85,12 @@ def test_a_shrunken_paper_stage_learns_from_one_step(name):
     stage.reset_parameters(torch.Generator().manual_seed(0))
     settings, draw = stage.config, torch.Generator().manual_seed(1)
     codes = torch.randint(settings.entries, (2, 12, settings.codebooks), generator=draw)
-    prefix = torch.randint(1024, (2, settings.prefix_codebooks), generator=draw) if settings.prefix_codebooks else None
-    added = torch.randint(1024, (2, 12, settings.added_codebooks), generator=draw) if settings.added_codebooks else None
+    prefix = (
+        torch.randint(1024, (2, settings.prefix_codebooks), generator=draw) if settings.prefix_codebooks else None
+    )
+    added = (
+        torch.randint(1024, (2, 12, settings.added_codebooks), generator=draw) if settings.added_codebooks else None
+    )
     optimiser = torch.optim.AdamW(stage.parameters(), lr=3e-3)
 
     def loss():

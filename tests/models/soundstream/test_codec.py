@@ -33,8 +33,8 @@ def test_a_frame_a_hop_and_a_hop_a_frame(config):
 
 @pytest.mark.parametrize("config", [CODEC, WAVES], ids=["spectral", "waveform"])
 def test_a_stream_is_encoded_as_the_whole(config):
-    codec, x = made(config), noise(130, config)
-    chunks = x.split([7, 40 * config.hop_length - 7, config.hop_length, 89 * config.hop_length], dim=1)
+    codec, x = made(config), noise(200, config)
+    chunks = x.split([7, 90 * config.hop_length - 7, config.hop_length, 109 * config.hop_length], dim=1)
     streamed = list(codec.encode_stream(chunks))
     assert len(streamed) > 2  # it does not wait for the end
     assert torch.equal(torch.cat(streamed, dim=1), codec.encode(x))
@@ -43,8 +43,8 @@ def test_a_stream_is_encoded_as_the_whole(config):
 @pytest.mark.parametrize("config", [CODEC, WAVES], ids=["spectral", "waveform"])
 def test_a_stream_is_decoded_as_the_whole(config):
     codec = made(config)
-    codes = codec.encode(noise(130, config))
-    streamed = list(codec.decode_stream(codes.split([1, 60, 2, 67], dim=1)))
+    codes = codec.encode(noise(200, config))
+    streamed = list(codec.decode_stream(codes.split([1, 90, 2, 107], dim=1)))
     assert len(streamed) > 2
     torch.testing.assert_close(torch.cat(streamed, dim=1), codec.decode(codes), atol=1e-5, rtol=0)
 

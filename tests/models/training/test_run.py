@@ -57,9 +57,7 @@ def stage(folder):
     def tokens(high, *shape):
         return torch.randint(high, shape, generator=draw).short()
 
-    known = SemanticTokens(
-        semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3)
-    )
+    known = SemanticTokens(semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3))
     recipe = StageTrainingConfig(
         stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32"
     )
