@@ -19,7 +19,10 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkConfig:
-    """Size of a trunk. Without `rotary_base`, positions are left to the embeddings."""
+    """Size of a trunk. Without `rotary_base`, positions are left to the embeddings.
+
+    `gated` gives the feed-forward a second matrix that gates the first (Shazeer 2020), as in T5 1.1.
+    """
 
     layers: int
     width: int
@@ -28,6 +31,7 @@ class TrunkConfig:
     dropout: float = 0.0
     rotary_base: float | None = 10_000.0
     cross_attention: bool = False
+    gated: bool = False
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -103,6 +107,7 @@ class Block(nn.Module):
         self.cross = CrossAttention(config) if config.cross_attention else None
         self.feed_forward_norm = nn.LayerNorm(config.width)
         self.up = nn.Linear(config.width, config.feed_forward, bias=False)
+        self.gate = nn.Linear(config.width, config.feed_forward, bias=False) if config.gated else None
         self.down = nn.Linear(config.feed_forward, config.width, bias=False)
 
     def forward(self, x_BTD: Tensor, table_BT2E: Tensor, memory_BMD: Tensor | None = None) -> Tensor:
@@ -129,7 +134,11 @@ class Block(nn.Module):
 
     def feed(self, x_BTD: Tensor) -> Tensor:
         """Add the feed-forward to the stream."""
-        return x_BTD + self._drop(self.down(F.gelu(self.up(self.feed_forward_norm(x_BTD)))))
+        normed_BTD = self.feed_forward_norm(x_BTD)
+        wide_BTF = F.gelu(self.up(normed_BTD))
+        if self.gate is not None:
+            wide_BTF = wide_BTF * self.gate(normed_BTD)
+        return x_BTD + self._drop(self.down(wide_BTF))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x

@@ -31,7 +31,7 @@ W2V_BERT = W2vBertConfig(
     mel=MelConfig(sample_rate_hz=16_000, fft_length=512, hop_length=160, bands=8),
     width=16, heads=2, contrastive_layers=1, masked_layers=1, semantic_layer=1, entries=8, target_width=8, classes=12,
 )  # fmt: skip
-TRUNK = TrunkConfig(layers=1, width=16, heads=2, feed_forward=32)
+TRUNK = TrunkConfig(layers=1, width=16, heads=1, feed_forward=32)
 PREFIX = (3, 8)
 
 
@@ -48,13 +48,14 @@ def config() -> MusicLMConfig:
 
 def model(seed: int = 0) -> MusicLM:
     """Weights large enough that what is told matters."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         made = MusicLM(config())
         for part in (made.semantic, made.coarse, made.fine):
             for parameter in part.parameters():
                 if parameter.ndim >= 2:
                     torch.nn.init.normal_(parameter, std=0.3)
+        made.mulan.text.straight.weight.mul_(8)  # unlike words get unlike tokens
         made.codec.quantiser.codebooks_KVD.normal_()
         made.mulan.quantiser.codebooks_KVD.normal_(std=0.3)
     return made

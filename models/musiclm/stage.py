@@ -90,8 +90,14 @@ def small() -> Stages:
 
 
 def paper() -> Stages:
-    """Return the paper's stages: 24 layers, 16 heads, width 1024, feed-forward 4096; 12 codebooks of 1024."""
-    prefix, trunk = (12, 1024), TrunkConfig(layers=24, width=1024, heads=16, feed_forward=4096, dropout=0.1)
+    """Return the paper's stages: 24 layers, 16 heads, width 1024, feed-forward 4096; 12 codebooks of 1024.
+
+    430 million parameters each, as the paper says, are these sizes with T5's gated feed-forward.
+    """
+    prefix, trunk = (
+        (12, 1024),
+        TrunkConfig(layers=24, width=1024, heads=16, feed_forward=4096, dropout=0.1, gated=True),
+    )
     return Stages(
         semantic=semantic(trunk, classes=1024, prefix=prefix),
         coarse=coarse(trunk, codebooks=4, entries=1024, classes=1024, prefix=prefix),

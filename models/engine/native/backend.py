@@ -59,6 +59,8 @@ class NativeBackend:
         config = self.config = model.trunk.config
         if config.width % GROUP or config.feed_forward % GROUP or config.head_width % GROUP:
             raise BackendUnavailableError("the native step needs widths, and those of heads, in multiples of 16")
+        if config.gated:
+            raise BackendUnavailableError("the native step has no gated feed-forward")
         builds = [build] if build else runnable()
         if not builds:
             raise BackendUnavailableError("the native step was not built, or not for this processor")

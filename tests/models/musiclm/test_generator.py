@@ -1,0 +1,123 @@
+"""Pieces depend on their recipes alone, follow their stories, and carry their codes."""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_musiclm
+import torch
+
+from models.generator import GenerationError
+from models.musiclm.codes_file import CodesError, read_codes
+from models.musiclm.model import load_model
+from models.registry import load_generator
+from models.weights import CorruptModelError, read_version
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    return tiny_musiclm.version(tmp_path_factory.mktemp("musiclm") / "version")
+
+
+def recipe(prompt="a flute", seed=1, duration_s=2.3, **controls):
+    return {"prompt": prompt, "seed": seed, "duration_s": duration_s, "controls": controls}
+
+
+def story(*sections):
+    return [{"at_s": at, "prompt": prompt} for at, prompt in sections]
+
+
+def make(version, recipes, slots=4, **how):
+    generator = load_generator(version, slots=slots, **how)
+    waiting, made = list(enumerate(recipes)), {}
+    busy = 0
+    while len(made) < len(recipes):
+        while waiting and busy < slots:
+            number, each = waiting.pop(0)
+            generator.admit(str(number), each)
+            busy += 1
+        for outcome in generator.advance():
+            busy -= 1
+            made[int(outcome.key)] = generator.finish(outcome.result)
+    return [made[number] for number in range(len(recipes))]
+
+
+def data(product, role):
+    return next(file.data for file in product.files if file.role == role)
+
+
+def test_the_same_recipe_gives_the_same_bits_alone_and_in_company_and_in_any_slot(version):
+    others = [recipe("rain", seed, 1.0 + seed / 3) for seed in range(5)]
+    alone = make(version, [recipe()], slots=1)[0]
+    first = make(version, [recipe(), *others], slots=3)[0]
+    last = make(version, [*others, recipe()], slots=4)[-1]
+    for role in ("codes", "waveform"):
+        assert data(alone, role) == data(first, role) == data(last, role)
+
+
+def test_seed_and_words_make_a_difference(version):
+    pieces = make(version, [recipe(), recipe(seed=2), recipe("rain")])
+    assert len({data(piece, "codes") for piece in pieces}) == 3
+
+
+def test_a_piece_lasts_as_long_as_asked_and_is_audible(version):
+    piece = make(version, [recipe(duration_s=2.33)])[0]
+    heard, rate = soundfile.read(io.BytesIO(data(piece, "waveform")))
+    assert (rate, len(heard)) == (16_000, round(2.33 * 16_000))
+    assert piece.duration_s == pytest.approx(2.33)
+    assert 0.01 < np.abs(heard).max() <= 0.9
+
+
+def test_the_waveform_comes_of_the_codes(version):
+    piece = make(version, [recipe()])[0]
+    codes = read_codes(data(piece, "codes"))
+    model = load_model(version, "cpu", torch.float32)
+    again = model.codec.decode(torch.from_numpy(codes.codes_FK)[None])[0].numpy()
+    heard, _ = soundfile.read(io.BytesIO(data(piece, "waveform")), dtype="float32")
+    middle = slice(4000, 30_000)  # between the fades
+    gain = float(heard[middle] @ again[middle] / (again[middle] @ again[middle]))
+    assert np.abs(heard[middle] - gain * again[middle]).max() < 1e-4
+
+
+def test_a_story_tells_each_section_its_own_words(version):
+    told = make(version, [recipe(story=story((0, "a flute"), (1.2, "rain"))), recipe(), recipe("rain")])
+    codes = [read_codes(data(piece, "codes")).semantic_Q for piece in told]
+    assert np.array_equal(codes[0][:25], codes[1][:25])  # the first window knows nothing of the second section
+    assert not np.array_equal(codes[0][25:], codes[1][25:])
+
+
+def test_every_stage_is_recorded_and_names_what_the_one_before_gave(version):
+    stages = make(version, [recipe()])[0].stages
+    assert [stage.name for stage in stages] == ["condition", "semantic", "coarse", "fine", "decode", "master"]
+    assert all(a.output_digest == b.input_digest for a, b in pairwise(stages[:4]))
+    assert len(stages[4].detail["likeness_of_takes"]) == 2
+
+
+def test_the_kept_take_is_the_one_nearest_to_its_words(version):
+    piece = make(version, [recipe()])[0]
+    likenesses = piece.stages[4].detail["likeness_of_takes"]
+    assert piece.attributes["take"] == likenesses.index(max(likenesses))
+
+
+def test_a_control_of_scores_is_refused(version):
+    generator = load_generator(version, slots=1)
+    with pytest.raises(GenerationError, match="no control 'key'"):
+        generator.admit("a", recipe(key="C major"))
+
+
+def test_weights_that_do_not_fit_are_refused(version, tmp_path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in ("model.safetensors", "card.md"):
+        (folder / name).write_bytes((version.path / name).read_bytes())
+    config = (version.path / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"decoder_blocks": 2', '"decoder_blocks": 3'))
+    with pytest.raises(CorruptModelError, match=r"do not fit its config.json"):
+        load_model(read_version(folder), "cpu", torch.float32)
+
+
+def test_what_is_no_file_of_codes_is_refused():
+    with pytest.raises(CodesError, match="not a file of codes"):
+        read_codes(b"RIFF....WAVE")
