@@ -91,15 +91,6 @@ class LocalObjects:
         """Say whether there is an object under this digest."""
         return self._path(digest).is_file()
 
-    def erase(self, digest: str) -> None:
-        """Remove an object for good.
-
-        Raises:
-            ObjectStoreError: the folder cannot be written.
-        """
-        with _explained(self._root):
-            self._path(digest).unlink(missing_ok=True)
-
     def locate(self, digest: str) -> str:
         """Return the path of an object."""
         return str(self._path(digest))

@@ -55,14 +55,6 @@ class ObjectStore(Protocol):
         """Say whether there is an object under this digest; its bytes are not read."""
         ...
 
-    def erase(self, digest: str) -> None:
-        """Remove an object for good; nothing happens if there is none.
-
-        Raises:
-            ObjectStoreError: and its kinds, when the store does not let it go.
-        """
-        ...
-
     def locate(self, digest: str) -> str:
         """Return the path or the s3:// address of an object, whether or not it is there."""
         ...

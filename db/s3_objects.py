@@ -122,15 +122,6 @@ class S3Objects:
         with self._explained():
             return self._size(digest) is not None
 
-    def erase(self, digest: str) -> None:
-        """Remove an object for good.
-
-        Raises:
-            ObjectStoreError: and its kinds, when the server does not let it go.
-        """
-        with self._explained():
-            self._client.remove_object(self._bucket, self._key(digest))
-
     def locate(self, digest: str) -> str:
         """Return the s3:// address of an object."""
         return f"s3://{self._bucket}/{self._key(digest)}"

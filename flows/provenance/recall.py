@@ -84,7 +84,7 @@ def erase_input(services: Services, backend: Backend, digest: str, reason: str) 
         if not is_input(session, digest):
             raise RecallError(f"{digest} is no input that assets were made from; only inputs can be erased")
         note_erasure(session, digest, reason)
-    backend.objects.erase(digest)
+    backend.objects.remove(digest)
     seal(services, backend)
 
 

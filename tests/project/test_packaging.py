@@ -26,6 +26,7 @@ NOT_IMPORTED = {
     "import-linter": "make lint",
     "mypy": "make typecheck",
     "pre-commit": "a developer's tool",
+    "pyopenssl": "model-signing imports it without saying so",
     "pytest-timeout": "a plugin",
     "pytest-xdist": "a plugin",
     "ruff": "make lint",
