@@ -100,6 +100,35 @@ def _train_musiclm(data: Path, out: Path, device: str, report: Report, step: str
     return pipeline.released
 
 
+def evaluate_musiclm(
+    version: ModelVersion, clips: Path, page: Path, *, quick: bool, report: Report
+) -> dict[str, Any]:
+    """Measure a MusicLM by judges that training never heard; write a page to hear and see into `page`.
+
+    Raises:
+        TrainingError: there are no rendered clips, or what judges needs is not installed.
+    """
+    import os
+
+    from models.material.clips import ClipsError, ClipSet
+
+    try:
+        from models.evaluation.report import as_json, write_report
+        from models.musiclm.evaluation import Extent, evaluate
+    except ImportError as error:
+        raise TrainingError(f"{error}; install Tutti with its extra 'evaluate'") from error
+    few = Extent(copies=1, codec_clips=8, visqol_clips=0, stories=1, long_pieces=0, memorised_clips=0)
+    try:
+        found = evaluate(
+            version, ClipSet(clips), few if quick else Extent(), threads=os.cpu_count() or 1, report=report
+        )
+    except ClipsError as error:
+        raise TrainingError(str(error)) from error
+    write_report(found, page)
+    figures: dict[str, Any] = as_json(found)
+    return figures
+
+
 def evaluate(version: ModelVersion, corpus: Path | None, drafts: int, *, report: Report) -> dict[str, Any]:
     """Measure a score model: likelihood on held-out composers if a corpus is given, obedience over whole drafts.
 

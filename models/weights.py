@@ -87,6 +87,20 @@ def write_version(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[s
     return read_version(folder)
 
 
+def card_text(front: Mapping[str, Any], body: str) -> str:
+    """Return a card: front matter in YAML, then words in Markdown."""
+    head = yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{head}---\n\n{body}"
+
+
+def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVersion:
+    """Put measured figures into a version's card; its digest stays."""
+    front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
+    _, _, body = (version.path / CARD).read_text(encoding="utf-8").partition("\n---\n\n")
+    (version.path / CARD).write_text(card_text(front, body), encoding="utf-8")
+    return read_version(version.path)
+
+
 def load_tensors(version: ModelVersion, device: str) -> dict[str, Tensor]:
     """Load the weights onto a device.
 

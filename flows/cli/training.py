@@ -55,20 +55,34 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:…")],
     corpus: Annotated[Path | None, typer.Option(help="The prepared corpus (OUT/corpus) for likelihoods.")] = None,
     drafts: Annotated[int, typer.Option(min=1, help="How many drafts to make and judge.")] = 100,
+    clips: Annotated[Path | None, typer.Option(help="Of musiclm-small: the rendered clips (OUT/clips).")] = None,
+    page: Annotated[Path, typer.Option(help="Of musiclm-small: where its page to hear and see goes.")] = Path(
+        "report"
+    ),
+    quick: Annotated[bool, typer.Option(help="Of musiclm-small: a few minutes' look.")] = False,
     card: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure MODEL: likelihood on held-out composers beside a trigram model, and whether drafts obey."""
+    """Measure MODEL and hold it against references.
+
+    Score models: likelihood on held-out composers beside a trigram model, and whether drafts obey. MusicLM: what
+    judges that it was not trained with hear, the codec, retrieval, stories, long pieces, memorisation.
+    """
     with errors_told():
-        from flows.model_training import TrainingError
+        from flows.model_training import TrainingError, evaluate_musiclm
         from flows.model_training import evaluate as run
         from flows.settings import load_settings
         from models.registry import find_version
-        from models.score.release import with_metrics
+        from models.weights import with_metrics
 
         version = find_version(model, [load_settings().model_folder])
         try:
-            figures = run(version, corpus, drafts, report=_Progress())
+            if version.config.get("architecture") == "musiclm":
+                if clips is None:
+                    raise InputError("a MusicLM is measured on rendered clips: give --clips OUT/clips")
+                figures = evaluate_musiclm(version, clips, page, quick=quick, report=_Progress())
+            else:
+                figures = run(version, corpus, drafts, report=_Progress())
         except TrainingError as error:
             raise InputError(str(error)) from error
         if card:

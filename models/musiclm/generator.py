@@ -28,8 +28,8 @@ from models.generator import GenerationError, Json, NumericProfile, Outcome, Pro
 from models.mastering import SilentError, master
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
-from models.musiclm.model import load_model
-from models.musiclm.take import STAGES, StageName, Take, sampling_from
+from models.musiclm.model import STAGES, StageName, load_model
+from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
 from models.weights import ModelVersion
 
@@ -78,7 +78,7 @@ class MusicLMGenerator:
         rates = {"semantic": self._model.config.semantic_model.frame_rate_hz}
         self._engines: dict[StageName, Engine] = {}
         for name in STAGES:
-            sampling, stage = self._sampling.of(name), getattr(self._model, name)
+            sampling, stage = self._sampling.of(name), self._model.stage(name)
             rows = 2 if sampling.guidance_scale != 1.0 and stage.config.prefix_codebooks else 1
             frames = sampling.windowing(rates.get(name, self._model.config.codec.frame_rate_hz)).length
             length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from models.transformer import TrunkConfig
 from models.w2v_bert.model import W2vBert, W2vBertConfig
 from models.weights import CorruptModelError, ModelVersion, load_tensors
 
+StageName = Literal["semantic", "coarse", "fine"]
+STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
 _PACKED = ("semantic_model", "semantic", "coarse", "fine")  # the codec and MuLan are kept in half precision
 
 
@@ -74,6 +76,10 @@ class MusicLM(nn.Module):
         self.codec, self.mulan = SoundStream(config.codec), Mulan(config.mulan)
         self.semantic_model = W2vBert(config.semantic_model)
         self.semantic, self.coarse, self.fine = Stage(config.semantic), Stage(config.coarse), Stage(config.fine)
+
+    def stage(self, name: StageName) -> Stage:
+        """Return a stage by its name."""
+        return {"semantic": self.semantic, "coarse": self.coarse, "fine": self.fine}[name]
 
     def packed(self) -> dict[str, Tensor]:
         """Return the weights as a version keeps them."""

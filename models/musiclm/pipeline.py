@@ -24,7 +24,7 @@ from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
-from models.musiclm.model import MusicLM, MusicLMConfig
+from models.musiclm.model import STAGES, MusicLM, MusicLMConfig, StageName
 from models.musiclm.release import release
 from models.musiclm.stage import Stage
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
@@ -36,7 +36,6 @@ from models.w2v_bert.model import W2vBert
 from models.w2v_bert.training import SemanticTrainee
 from models.weights import CARD, ModelVersion, read_version
 
-KINDS: tuple[recipes.StageKind, ...] = ("semantic", "coarse", "fine")
 Part = TypeVar("Part", bound=nn.Module)
 STEPS = ("clips", "codec", "joint", "semantic", "tokens", "semantic-stage", "codes", "coarse-stage", "fine-stage",
          "release")  # fmt: skip
@@ -142,13 +141,13 @@ class Pipeline:
 
     def _release(self) -> None:
         if self.released is None:
-            stages = {kind: recipes.stage(kind, "")[0].stage for kind in KINDS}
+            stages = {kind: recipes.stage(kind, "")[0].stage for kind in STAGES}
             sizes = MusicLMConfig(
                 codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config, **stages
             )
             model = MusicLM(sizes)
             parts = {"codec": self.codec, "mulan": self.joint, "semantic_model": self.semantic} | {
-                kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in KINDS
+                kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in STAGES
             }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
@@ -174,7 +173,7 @@ class Pipeline:
         trainee = SemanticTrainee(config, self.clips, self._device)
         self._run("semantic", trainee, schedule, config, lambda: trainee.classify(self._told("semantic classes")))
 
-    def _train_stage(self, kind: recipes.StageKind) -> None:
+    def _train_stage(self, kind: StageName) -> None:
         config, schedule = recipes.stage(kind, self.clips.manifest_digest)
         trainee = StageTrainee(
             config, self.tokens, None if kind == "semantic" else self.codes_NFK,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from models.mulan import model as mulan
 from models.mulan.training import MulanTrainingConfig
 from models.musiclm import stage as stages
+from models.musiclm.model import StageName
 from models.musiclm.training import StageTrainingConfig
 from models.soundstream import codec as soundstream
 from models.soundstream.training import CodecTrainingConfig
 from models.training.run import Schedule
 from models.w2v_bert import model as w2v_bert
 from models.w2v_bert.training import SemanticTrainingConfig
-
-StageKind = Literal["semantic", "coarse", "fine"]
 
 
 def codec(manifest: str) -> tuple[CodecTrainingConfig, Schedule]:
@@ -38,7 +35,7 @@ def joint(manifest: str) -> tuple[MulanTrainingConfig, Schedule]:
     return MulanTrainingConfig(model=mulan.small(), manifest=manifest), schedule
 
 
-def stage(kind: StageKind, manifest: str) -> tuple[StageTrainingConfig, Schedule]:
+def stage(kind: StageName, manifest: str) -> tuple[StageTrainingConfig, Schedule]:
     """Return the recipe of a stage."""
     sizes = stages.small()
     match kind:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from models.digests import digest_of_bytes
 from models.musiclm.model import MusicLM
 from models.musiclm.take import Sampling, StageSampling
 from models.training.run import read_metrics
-from models.weights import CARD, ModelVersion, read_version, write_version
+from models.weights import ModelVersion, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
@@ -61,14 +59,7 @@ def release(model: MusicLM, training: Path, folder: Path) -> ModelVersion:
         "training": {name: _spent(training / name) for name in PARTS} | {"torch": str(torch.__version__)},
         "metrics": {},
     }
-    return write_version(folder, model.packed(), settings, _card(front))
-
-
-def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVersion:
-    """Put measured figures into a version's card; its digest stays."""
-    front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
-    (version.path / CARD).write_text(_card(front), encoding="utf-8")
-    return read_version(version.path)
+    return write_version(folder, model.packed(), settings, card_text(front, _BODY.read_text(encoding="utf-8")))
 
 
 def training_data(manifest: Path) -> dict[str, Any]:
@@ -89,8 +80,3 @@ def _spent(run: Path) -> dict[str, Any]:
     held_out = next(row for row in reversed(metrics) if len(row) > len(metrics[0]))
     figures = {name: value for name, value in held_out.items() if name not in metrics[0]}
     return {"steps": int(metrics[-1]["step"]), "wall_s": round(metrics[-1]["elapsed_s"])} | figures
-
-
-def _card(front: Mapping[str, Any]) -> str:
-    head = yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{head}---\n\n{_BODY.read_text(encoding='utf-8')}"

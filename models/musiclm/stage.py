@@ -111,6 +111,7 @@ class Stage(nn.Module):
     def __init__(self, config: StageConfig) -> None:
         super().__init__()
         self.config, width = config, config.trunk.width
+        self.codebooks = config.codebooks
         self.trunk = Trunk(config.trunk)
         self.codes = nn.Embedding(config.codebooks * (config.entries + 1), width)  # an entry more: the hole
         self.heads_KVD = nn.Parameter(torch.zeros(config.codebooks, config.entries, width))
@@ -118,11 +119,6 @@ class Stage(nn.Module):
         self.prefix = nn.Embedding(max(config.prefix_codebooks * config.prefix_entries, 1), width)
         self.untold_PD = nn.Parameter(torch.zeros(config.prefix_codebooks, width))
         self.added = nn.Embedding(max(config.added_codebooks * config.added_entries, 1), width)
-
-    @property
-    def codebooks(self) -> int:
-        """Codes a step, as the engine asks for it."""
-        return self.config.codebooks
 
     @property
     def head_KVD(self) -> Tensor:

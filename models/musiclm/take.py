@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +18,11 @@ from torch import Tensor
 
 from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
-from models.musiclm.model import MusicLM
-from models.musiclm.stage import Stage, heard_by
+from models.musiclm.model import STAGES, MusicLM, StageName
+from models.musiclm.stage import heard_by
 from models.musiclm.telling import Telling
 from models.musiclm.windows import Window, Windowing
 
-StageName = Literal["semantic", "coarse", "fine"]
-STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
 Codes = NDArray[np.int64]
 
 
@@ -80,7 +78,7 @@ class Take:
 
     def __post_init__(self) -> None:
         for name in STAGES:
-            frames, codebooks = self._frames(name), self._stage(name).codebooks
+            frames, codebooks = self._frames(name), self.model.stage(name).codebooks
             self.made[name] = np.zeros((frames, codebooks), dtype=np.int64)
             self.wall_s[name] = self.nats[name] = 0.0
         self._steps = self._requests()
@@ -113,7 +111,7 @@ class Take:
 
     @torch.inference_mode()
     def _request(self, name: StageName, number: int, window: Window) -> Request:
-        stage, sampling, rate = self._stage(name), self.sampling.of(name), self._rate_hz(name)
+        stage, sampling, rate = self.model.stage(name), self.sampling.of(name), self._rate_hz(name)
         given_WK = self.made[name][window.start : window.start + window.given]
         given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
         added_ND = self._added(name, window, len(given_NK))
@@ -134,7 +132,7 @@ class Take:
         )
 
     def _added(self, name: StageName, window: Window, steps: int) -> Tensor | None:
-        stage = self._stage(name)
+        stage = self.model.stage(name)
         device = stage.start_1D.device
         if name == "semantic":
             return None
@@ -145,11 +143,8 @@ class Take:
         frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
         return stage.embed_added(codes_WK[frames])
 
-    def _stage(self, name: StageName) -> Stage:
-        return {"semantic": self.model.semantic, "coarse": self.model.coarse, "fine": self.model.fine}[name]
-
     def _pattern(self, name: StageName) -> Delay | Parallel:
-        return Parallel() if name == "semantic" else Delay(self._stage(name).config.hole)
+        return Parallel() if name == "semantic" else Delay(self.model.stage(name).config.hole)
 
     def _rate_hz(self, name: StageName) -> float:
         config = self.model.config

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.musiclm.model import StageName
 from models.musiclm.stage import Stage, StageConfig, heard_by
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
@@ -33,7 +34,7 @@ class StageTrainingConfig:
     """Recipe of a stage's training. `frames` is the length of a crop, in the stage's own steps before the pattern."""
 
     stage: StageConfig
-    kind: Literal["semantic", "coarse", "fine"]
+    kind: StageName
     manifest: str
     seed: int
     batch: int

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from models.digests import digest_of_bytes
 from models.score.training import FAR, ScoreTrainingConfig
 from models.score.vocabulary import VOCABULARY
 from models.transformer import Transformer
-from models.weights import CARD, ModelVersion, read_version, write_version
+from models.weights import ModelVersion, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "score-small", "score", "score-transformer"
 LICENCE = "Apache-2.0"
@@ -57,14 +55,7 @@ def release(model: Transformer, config: ScoreTrainingConfig, corpus: Path, run: 
         "training": asdict(config) | _spent(run / "metrics.jsonl") | {"torch": str(torch.__version__)},
         "metrics": {},
     }
-    return write_version(folder, tensors, settings, _card(front))
-
-
-def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVersion:
-    """Put measured figures into a version's card; its digest stays."""
-    front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
-    (version.path / CARD).write_text(_card(front), encoding="utf-8")
-    return read_version(version.path)
+    return write_version(folder, tensors, settings, card_text(front, _BODY.read_text(encoding="utf-8")))
 
 
 def training_data(manifest: Path) -> dict[str, Any]:
@@ -89,8 +80,3 @@ def training_data(manifest: Path) -> dict[str, Any]:
 def _spent(metrics: Path) -> dict[str, float]:
     last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
     return {"steps_done": last["step"], "wall_s": round(last["elapsed_s"])}
-
-
-def _card(front: Mapping[str, Any]) -> str:
-    head = yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{head}---\n\n{_BODY.read_text(encoding='utf-8')}"

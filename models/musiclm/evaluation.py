@@ -1,0 +1,289 @@
+"""Measures a MusicLM by judges that its training never heard, on prompts and clips kept for that.
+
+Shapes: N clips, Q semantic tokens, E joint width, T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from models.engine.engine import Engine
+from models.engine.patterns import to_decode
+from models.engine.requests import Conditioning, Request
+from models.evaluation.asks import asks, fitting_clips
+from models.evaluation.clip import Clip, Labels
+from models.evaluation.codec import CodecEvaluation, evaluate_codec
+from models.evaluation.drift import Drift, drift, drift_figures
+from models.evaluation.figure import Figure
+from models.evaluation.generation import evaluate_generation
+from models.evaluation.memorisation import Memorisation, memorisation, token_distances
+from models.evaluation.report import Report
+from models.evaluation.scores import area_under_curve, recall_at
+from models.evaluation.story import Section, StoryEvaluation, evaluate_story, story_figures
+from models.generator import GenerationError, Generator
+from models.judges.panel import Panel
+from models.material.clips import ClipSet
+from models.mulan.sentences import Sentences, load_sentences
+from models.musiclm.model import MusicLM, load_model
+from models.registry import load_generator
+from models.weights import ModelVersion
+
+Report_ = Callable[[str, int, int, Mapping[str, float]], None]
+Waveform = NDArray[np.float32]
+RETRIEVED = 1000  # held-out pairs
+FREE_WORDS = {  # none of them is in a caption of the training material
+    "a fiddle": "violin",
+    "a lonely cello": "cello",
+    "downpour": "rain",
+    "seashore": "waves",
+    "a squeezebox": "accordion",
+    "robins and blackbirds": "birds",
+    "a cathedral's pipes": "organ",
+    "a bonfire": "fire",
+}
+STORIES: tuple[tuple[tuple[float, str, Labels], ...], ...] = (
+    (
+        (0.0, "calm harp", Labels(instruments=("harp",))),
+        (15.0, "urgent fast strings", Labels(instruments=("violin",))),
+    ),
+    ((0.0, "slow solo piano", Labels(instruments=("piano",))), (15.0, "rain falling", Labels(scenes=("rain",)))),
+    ((0.0, "birds singing", Labels(scenes=("birds",))), (15.0, "solo flute", Labels(instruments=("flute",)))),
+    (
+        (0.0, "choir singing aahs", Labels(instruments=("choir",))),
+        (15.0, "solo trumpet", Labels(instruments=("trumpet",))),
+    ),
+)
+LONG = ("calm piano music", "a rock band with drums", "waves on a beach")
+LONG_S, STORY_S, CLIP_S = 180.0, 30.0, 10.0
+MEMORISED_CLIPS, PROMPT_TOKENS = 200, 125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is measured: everything, or a quick look."""
+
+    copies: int = 2  # of each ask
+    codec_clips: int = 60
+    visqol_clips: int = 16
+    stories: int = len(STORIES)
+    long_pieces: int = len(LONG)
+    memorised_clips: int = MEMORISED_CLIPS
+
+
+def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, threads: int, report: Report_) -> Report:
+    """Measure a version on a set of clips of its own kind; the validation clips are what it is held against.
+
+    Raises:
+        GenerationError: a piece could not be made.
+    """
+    panel, sentences = Panel.load(), load_sentences()
+    model = load_model(version, "cpu", torch.float32)
+    generator = load_generator(version, slots=8, threads=threads)
+    asked = asks(copies=extent.copies)
+    real = fitting_clips(asked, clips)
+    recipes = [_recipe(ask.prompt, number, CLIP_S) for number, ask in enumerate(asked)]
+    waves = make(generator, recipes, lambda done, total: report("generation", done, total, {}))
+    made = [Clip(wave, _rate(model), ask.labels, ask.prompt) for wave, ask in zip(waves, asked, strict=True)]
+    generation = evaluate_generation(
+        made,
+        real,
+        panel=panel,
+        round_trip=lambda x, _: round_trip(model, x),
+        agreement=lambda heard, prompts: agreement(model, sentences, heard, prompts),
+        progress=lambda done, total: report("judging", done, total, {}),
+    )
+    stories = _stories(generator, model, panel, extent.stories, report)
+    long_pieces = _long_pieces(generator, model, extent.long_pieces, report)
+    return Report(
+        model=version.reference,
+        generation=generation,
+        codecs=_codecs(model, clips, panel, extent, report),
+        memorisation=memorised(model, clips, extent.memorised_clips, report),
+        stories=stories,
+        figures=[
+            *story_figures([told for _, _, told in stories]),
+            *drift_figures([drifted for _, _, drifted in long_pieces]),
+            *joint_figures(model, clips, sentences, report),
+        ],
+        examples=[(name, clip) for name, clip, _ in long_pieces],
+        notes=[f"{len(asked)} prompts, seeds 0 to {len(asked) - 1}, {version.config['takes']} takes each."],
+    )
+
+
+def make(
+    generator: Generator, recipes: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None]
+) -> list[Waveform]:
+    """Make pieces, as many side by side as the generator has slots; return their waveforms in order.
+
+    Raises:
+        GenerationError: one could not be made.
+    """
+    waiting, made, busy = list(enumerate(recipes))[::-1], dict[int, Waveform](), 0
+    while len(made) < len(recipes):
+        while waiting and busy < generator.slots:
+            number, recipe = waiting.pop()
+            generator.admit(str(number), recipe)
+            busy += 1
+        for outcome in generator.advance():
+            busy -= 1
+            if isinstance(outcome.result, GenerationError):
+                raise outcome.result
+            files = {file.role: file.data for file in generator.finish(outcome.result).files}
+            made[int(outcome.key)] = soundfile.read(BytesIO(files["waveform"]), dtype="float32")[0]
+            progress(len(made), len(recipes))
+    return [made[number] for number in range(len(recipes))]
+
+
+@torch.inference_mode()
+def round_trip(model: MusicLM, waveform_T: Waveform) -> Waveform:
+    """Encode and decode a waveform of any length."""
+    hop = model.config.codec.hop_length
+    padded = np.pad(waveform_T, (0, -len(waveform_T) % hop))
+    decoded = model.codec.decode(model.codec.encode(torch.from_numpy(padded)[None]))[0, : len(waveform_T)]
+    return np.asarray(decoded.numpy(), dtype=np.float32)
+
+
+def agreement(
+    model: MusicLM, sentences: Sentences, heard: Sequence[Clip], prompts: Sequence[str]
+) -> NDArray[np.float32]:
+    """Return the cosine of every clip with every prompt in the joint space: MuLan cycle consistency."""
+    audio_NE = torch.stack([model.mulan.embed_audio(torch.from_numpy(clip.waveform)) for clip in heard])
+    text_NE = torch.stack([model.mulan.embed_text(sentences(prompt)) for prompt in prompts])
+    return np.asarray((audio_NE @ text_NE.T).numpy(), dtype=np.float32)
+
+
+def joint_figures(model: MusicLM, clips: ClipSet, sentences: Sentences, report: Report_) -> list[Figure]:
+    """Return how well captions find their held-out clips, and words never trained with their classes."""
+    numbers = clips.numbers("validation")[:RETRIEVED]
+    audio = []
+    for done, number in enumerate(numbers, start=1):
+        audio.append(model.mulan.embed_audio(torch.from_numpy(clips.waveform(number))))
+        report("joint space", done, len(numbers), {})
+    audio_NE = torch.stack(audio)
+    text_NE = torch.stack([model.mulan.embed_text(sentences(clips.clips[n].captions[0])) for n in numbers])
+    found = Figure(
+        name="text finds audio, recall at 10",
+        meaning=f"among {len(numbers)} held-out clips, by the first caption of each",
+        generated=recall_at((text_NE @ audio_NE.T).numpy(), 10),
+        chance=10 / len(numbers),
+        goal=0.30,
+        clips=len(numbers),
+    )
+    areas = {}
+    for words, name in FREE_WORDS.items():
+        likeness_N = (audio_NE @ model.mulan.embed_text(sentences(words))).tolist()
+        of_name = [name in (*clips.clips[n].labels.instruments, *clips.clips[n].labels.scenes) for n in numbers]
+        with_it = [x for x, yes in zip(likeness_N, of_name, strict=True) if yes]
+        areas[words] = area_under_curve(with_it, [x for x, yes in zip(likeness_N, of_name, strict=True) if not yes])
+    understood = Figure(
+        name="free words, area under curve",
+        meaning=", ".join(f"{words} {area:.2f}" for words, area in areas.items()),
+        generated=float(np.mean(list(areas.values()))),
+        chance=0.5,
+        clips=len(numbers),
+    )
+    return [found, understood]
+
+
+@torch.inference_mode()
+def memorised(model: MusicLM, clips: ClipSet, count: int, report: Report_) -> Memorisation | None:
+    """Continue training clips greedily from their first 5 s and their own MuLan tokens (MusicLM, section 5.5)."""
+    if not count:
+        return None
+    numbers = clips.numbers("train")[:: max(len(clips.numbers("train")) // count, 1)][:count]
+    engine = Engine(model.semantic, slots=16, cache_length=384)
+    true = []
+    for number in numbers:
+        x = torch.from_numpy(clips.waveform(number))
+        tokens_Q = model.semantic_model.tokens(x[None])[0].numpy()
+        told = model.mulan.tokens(model.mulan.embed_audio(x))
+        true.append(tokens_Q[PROMPT_TOKENS:])
+        request = Request(
+            key=str(number),
+            conditioning=Conditioning(prefix_PD=model.semantic.embed_prefix(told)),
+            given_NK=to_decode(tokens_Q[:PROMPT_TOKENS, None], len(tokens_Q)),
+            seed=0,
+            stage="memorisation",
+            temperature=0.0,
+        )
+        engine.submit(request)
+        report("memorisation", len(true), len(numbers), {})
+    continued = {}
+    while engine.busy:
+        for completion in engine.step():
+            continued[int(completion.key)] = completion.codes_NK[PROMPT_TOKENS:, 0]
+    return memorisation(
+        np.stack([continued[number] for number in numbers]),
+        np.stack(true),
+        token_distances(model.semantic_model.centres_CD.numpy()),
+    )
+
+
+def _codecs(model: MusicLM, clips: ClipSet, panel: Panel, extent: Extent, report: Report_) -> list[CodecEvaluation]:
+    """Measure the codec on held-out music through a SoundFont it never heard, and on the kept ends of recordings."""
+    held = [clips.clips[n] for n in clips.numbers("validation")]
+    sets = {
+        "music, unheard SoundFont": [c for c in held if "TimGM6mb" in c.sources and not c.labels.scenes],
+        "ambience": [c for c in held if c.labels.kind == "scene"],
+    }
+    return [
+        evaluate_codec(
+            lambda x, _: round_trip(model, x),
+            [
+                Clip(clips.waveform(c.number), _rate(model), prompt=c.captions[0])
+                for c in chosen[: extent.codec_clips]
+            ],
+            name=name,
+            yamnet=panel.yamnet,
+            visqol_clips=extent.visqol_clips,
+            progress=lambda done, total: report("codec", done, total, {}),
+        )
+        for name, chosen in sets.items()
+    ]
+
+
+def _stories(
+    generator: Generator, model: MusicLM, panel: Panel, count: int, report: Report_
+) -> list[tuple[str, Clip, StoryEvaluation]]:
+    recipes = [
+        _recipe(_in_words(story), number, STORY_S, story=[{"at_s": at, "prompt": p} for at, p, _ in story])
+        for number, story in enumerate(STORIES[:count])
+    ]
+    waves = make(generator, recipes, lambda done, total: report("stories", done, total, {}))
+    return [
+        (
+            _in_words(story),
+            Clip(wave, _rate(model), prompt=_in_words(story)),
+            evaluate_story(wave, _rate(model), [Section(at, labels) for at, _, labels in story], panel),
+        )
+        for story, wave in zip(STORIES, waves, strict=False)
+    ]
+
+
+def _long_pieces(generator: Generator, model: MusicLM, count: int, report: Report_) -> list[tuple[str, Clip, Drift]]:
+    recipes = [_recipe(prompt, number, LONG_S) for number, prompt in enumerate(LONG[:count])]
+    waves = make(generator, recipes, lambda done, total: report("long pieces", done, total, {}))
+    return [
+        (prompt, Clip(wave, _rate(model), prompt=prompt), drift(wave, _rate(model)))
+        for prompt, wave in zip(LONG, waves, strict=False)
+    ]
+
+
+def _in_words(story: tuple[tuple[float, str, Labels], ...]) -> str:
+    return " / ".join(prompt for _, prompt, _ in story)
+
+
+def _recipe(prompt: str, seed: int, duration_s: float, **controls: Any) -> dict[str, Any]:
+    return {"prompt": prompt, "seed": seed, "duration_s": duration_s, "controls": controls}
+
+
+def _rate(model: MusicLM) -> int:
+    return model.config.codec.sample_rate_hz
