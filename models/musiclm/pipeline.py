@@ -1,7 +1,8 @@
 """The steps from free material to musiclm-small, each resumable, in the order they depend on each other.
 
-    clips -> codec ------> codes ------------> coarse-stage, fine-stage
-          -> joint, semantic -> tokens -> semantic-stage (and both of the above)
+    clips -> codec -> decoder
+                   -> codes -> coarse-stage (with the tokens below), fine-stage
+          -> joint, semantic -> tokens -> semantic-stage
 
 Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
 side by side, in processes of their own.
@@ -37,8 +38,19 @@ from models.w2v_bert.training import SemanticTrainee
 from models.weights import CARD, ModelVersion, read_version
 
 Part = TypeVar("Part", bound=nn.Module)
-STEPS = ("clips", "codec", "joint", "semantic", "tokens", "semantic-stage", "codes", "coarse-stage", "fine-stage",
-         "release")  # fmt: skip
+STEPS = (
+    "clips",
+    "codec",
+    "joint",
+    "semantic",
+    "tokens",
+    "semantic-stage",
+    "codes",
+    "decoder",
+    "coarse-stage",
+    "fine-stage",
+    "release",
+)
 
 
 class PipelineError(Exception):
@@ -80,6 +92,7 @@ class Pipeline:
             "tokens": lambda: self.tokens,
             "semantic-stage": lambda: self._train_stage("semantic"),
             "codes": lambda: self.codes_NFK,
+            "decoder": self._train_decoder,
             "coarse-stage": lambda: self._train_stage("coarse"),
             "fine-stage": lambda: self._train_stage("fine"),
             "release": self._release,
@@ -146,9 +159,11 @@ class Pipeline:
                 codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config, **stages
             )
             model = MusicLM(sizes)
-            parts = {"codec": self.codec, "mulan": self.joint, "semantic_model": self.semantic} | {
-                kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in STAGES
-            }
+            parts = {
+                "codec": self._trained("decoder", SoundStream(self.codec.config)),
+                "mulan": self.joint,
+                "semantic_model": self.semantic,
+            } | {kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in STAGES}
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
             release(model, self._out, self._paths.part("version"))
@@ -162,6 +177,11 @@ class Pipeline:
         config, schedule = recipes.codec(self.clips.manifest_digest)
         trainee = CodecTrainee(config, self.clips, self._device)
         self._run("codec", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _train_decoder(self) -> None:
+        config, schedule = recipes.decoder(self.clips.manifest_digest)
+        trainee = CodecTrainee(config, self.clips, self._device, start=self.codec)
+        self._run("decoder", trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_joint(self) -> None:
         config, schedule = recipes.joint(self.clips.manifest_digest)

@@ -23,6 +23,16 @@ def codec(manifest: str) -> tuple[CodecTrainingConfig, Schedule]:
     return config, schedule
 
 
+def decoder(manifest: str) -> tuple[CodecTrainingConfig, Schedule]:
+    """Return the recipe of the codec's decoder alone: what is coded stays as it is, and is decoded better."""
+    schedule = Schedule(steps=9000, learning_rate=8e-4, warmup=200, last=0.02, evaluate_every=500)
+    config = CodecTrainingConfig(
+        codec=soundstream.small(), manifest=manifest, seed=6, batch=12, late_spectrum_weight=4.0, late_from=0,
+        codes_fixed_from=0, averaging=0.998,
+    )  # fmt: skip
+    return config, schedule
+
+
 def semantic(manifest: str) -> tuple[SemanticTrainingConfig, Schedule]:
     """Return the recipe of w2v-BERT."""
     schedule = Schedule(steps=1800, learning_rate=1.2e-3, warmup=150, last=0.03, evaluate_every=300)

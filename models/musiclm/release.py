@@ -21,7 +21,7 @@ NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 2
 _BODY = Path(__file__).with_name("card_body.md")
-PARTS = ("codec", "joint", "semantic", "semantic-stage", "coarse-stage", "fine-stage")
+PARTS = ("codec", "decoder", "joint", "semantic", "semantic-stage", "coarse-stage", "fine-stage")
 
 
 def sampling() -> Sampling:

@@ -60,11 +60,17 @@ class CodecTrainingConfig:
 class CodecTrainee:
     """Codec, discriminators, their optimisers, and the clips they learn from."""
 
-    def __init__(self, config: CodecTrainingConfig, clips: ClipSet, device: str = "cpu") -> None:
+    def __init__(
+        self, config: CodecTrainingConfig, clips: ClipSet, device: str = "cpu", start: SoundStream | None = None
+    ) -> None:
+        """Begin with new weights, or with those of `start`."""
         self.config, self.clips, self.device = config, clips, torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # torch's layers draw their weights from the global generator
-            self.codec = SoundStream(config.codec).to(self.device)
+            self.codec = SoundStream(config.codec)
+            if start is not None:
+                self.codec.load_state_dict(start.state_dict())
+            self.codec.to(self.device)
             self.discriminators = Discriminators().to(self.device)
         self.reconstruction = Reconstruction(config.codec.sample_rate_hz).to(self.device)
         self.average = Average(self.codec, config.averaging**_AVERAGED_EVERY)
