@@ -98,16 +98,17 @@ def start_training(session: Session, name: str, config: Mapping[str, Json]) -> T
 
 
 def finish_training(
-    session: Session, training_id: str, metrics: Mapping[str, Json], model_digest: str
+    session: Session, training_id: str, metrics: Mapping[str, Json], model_digest: str | None
 ) -> TrainingRun:
-    """Record what came of a training.
+    """Record what came of a training: a model version, or none yet where it was one step of several.
 
     Raises:
         UnknownTrainingRunError: no training run has this id.
         UnknownModelVersionError: register the version first.
     """
     json_text(metrics, f"the metrics of training {training_id}")
-    get_version(session, model_digest)
+    if model_digest is not None:
+        get_version(session, model_digest)
     row = session.execute(
         update(training_runs)
         .where(training_runs.c.id == training_id)

@@ -20,6 +20,38 @@ class TrainingError(FlowError):
     """A training that cannot start; the message says what would be right."""
 
 
+def check_training(model: str, step: str | None) -> None:
+    """See that there is such a training.
+
+    Raises:
+        TrainingError: no such model or step.
+    """
+    if model not in TRAINABLE:
+        raise TrainingError(f"{model!r} has no training of this project; one of: {', '.join(TRAINABLE)}")
+    known = steps_of(model)
+    if step is not None and step not in known:
+        one = f"{model} is trained in one step; leave --step out"
+        several = f"no step {step!r}; the steps are, in order: {', '.join(name or '' for name in known)}"
+        raise TrainingError(one if known == (None,) else several)
+
+
+def steps_of(model: str) -> tuple[str | None, ...]:
+    """Return the steps of a model's training, in order; (None,) for one that has no parts."""
+    if model != "musiclm-small":
+        return (None,)
+    from models.musiclm.pipeline import STEPS
+
+    return STEPS
+
+
+def figures_of(model: str, out: Path) -> dict[str, Any]:
+    """Return the last figures of every run that is finished or on its way below a training's folder."""
+    from models.training.run import read_metrics
+
+    runs = sorted(path.parent for path in out.glob("*/metrics.jsonl"))
+    return {"model": model} | {run.name: read_metrics(run)[-1] for run in runs}
+
+
 def train(
     model: str, data: Path, out: Path, *, device: str, report: Report, step: str | None = None
 ) -> ModelVersion | None:
@@ -39,11 +71,9 @@ def train(
     Raises:
         TrainingError: no such model or step, no training material, or another training in `out`.
     """
-    _check(model)
+    check_training(model, step)
     if model == "musiclm-small":
         return _train_musiclm(data, out, device, report, step)
-    if step is not None:
-        raise TrainingError(f"{model} is trained in one step; leave --step out")
     return _train_score(data, out, device, report)
 
 
@@ -87,8 +117,6 @@ def _train_musiclm(data: Path, out: Path, device: str, report: Report, step: str
     from models.score.corpus import CorpusError
     from models.training.run import RunError
 
-    if step is not None and step not in STEPS:
-        raise TrainingError(f"no step {step!r}; the steps are, in order: {', '.join(STEPS)}")
     workers = os.cpu_count() or 1
     torch.set_num_threads(1 if step else workers)  # a step alone is meant to run beside others
     pipeline = Pipeline(data, out, workers=workers, device=device, report=report)
@@ -135,7 +163,7 @@ def evaluate(version: ModelVersion, corpus: Path | None, drafts: int, *, report:
     Raises:
         TrainingError: the version is not one this can measure, or the corpus was never prepared.
     """
-    _check(version.name)
+    check_training(version.name, None)
     import torch
 
     from models.registry import load_generator
@@ -163,8 +191,3 @@ def evaluate(version: ModelVersion, corpus: Path | None, drafts: int, *, report:
         "disobeyed": [one.prompt for one in judged if not (one.key and one.metre and one.instruments)],
     }
     return figures
-
-
-def _check(model: str) -> None:
-    if model not in TRAINABLE:
-        raise TrainingError(f"{model!r} has no training of this project; one of: {', '.join(TRAINABLE)}")

@@ -12,7 +12,7 @@ import typer
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import answer, answer_json, note
+from flows.cli.output import answer, answer_json, answers_only, note
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="musiclm-small or score-small")]
 EVERY_S = 10.0
@@ -36,19 +36,30 @@ def train(
 ) -> None:
     """Train MODEL from free material, or go on with the training in --out, and write the version to OUT/version."""
     with errors_told():
-        from flows.model_training import TrainingError
-        from flows.model_training import train as run
+        from flows.model_training import TrainingError, check_training
+        from flows.prefect_environment import prepare
+        from flows.services import Services
+        from flows.settings import load_settings
 
+        services = Services(load_settings())
         try:
-            version = run(model, data, out, device=device, report=_Progress(), step=step)
+            check_training(model, step)
+            services.check_given()
+            services.up()
+            prepare(services.prefect_up(), services.settings.home)
+            from flows.training import also_told, train_model
+
+            also_told.set(_Progress())
+            with answers_only():
+                digest = train_model(model, str(data.absolute()), str(out.absolute()), device, step)
         except TrainingError as error:
             raise InputError(str(error)) from error
-        if version is None:
+        if as_json:
+            answer_json({"model": model, "digest": digest, "path": str(out / "version") if digest else None})
+        elif digest is None:
             answer(f"the step {step!r} is done; all steps: tutti models train {model} --data {data} --out {out}")
-        elif as_json:
-            answer_json({"model": version.name, "digest": version.digest, "path": str(version.path)})
         else:
-            answer(f"{version.reference} is in {version.path}; add it with: tutti models add {version.path}")
+            answer(f"{model}@{digest} is in {out / 'version'}; add it with: tutti models add {out / 'version'}")
 
 
 def evaluate(
