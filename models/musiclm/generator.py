@@ -35,6 +35,7 @@ from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
 _CACHE_BUCKET = 128
+_TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
 _PREFIX_ROOM = 32  # rows before the codes, at most
 _DECODED_AT_ONCE = 1500  # frames: long pieces are decoded in a stream
 
@@ -83,7 +84,7 @@ class MusicLMGenerator:
             frames = sampling.windowing(rates.get(name, self._model.config.codec.frame_rate_hz)).length
             length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
             self._engines[name] = Engine(
-                stage, slots=rows * slots * self._takes, cache_length=length, backend=backend
+                stage, slots=rows * slots * min(self._takes, _TAKES_AT_ONCE), cache_length=length, backend=backend
             )
         self._items: dict[str, _Item] = {}
         self._running: dict[str, Take] = {}

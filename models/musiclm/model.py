@@ -20,7 +20,7 @@ from models.weights import CorruptModelError, ModelVersion, load_tensors
 
 StageName = Literal["semantic", "coarse", "fine"]
 STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
-_PACKED = ("semantic_model", "semantic", "coarse", "fine")  # the codec and MuLan are kept in half precision
+_WHOLE = ("quantiser.codebooks_KVD", "centres_CD")  # and all of MuLan, which is small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +86,7 @@ class MusicLM(nn.Module):
         tensors: dict[str, Tensor] = {}
         for name, part in self.named_children():
             state = part.state_dict()
-            kept = (
-                pack(state)
-                if name in _PACKED
-                else {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-            )
+            kept = pack(state, whole=state if name == "mulan" else _WHOLE)
             tensors |= {f"{name}.{key}": value for key, value in kept.items()}
         return tensors
 

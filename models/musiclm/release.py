@@ -19,7 +19,7 @@ from models.weights import ModelVersion, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
-TAKES = 2
+TAKES = 6
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = ("codec", "decoder", "joint", "semantic", "semantic-stage", "coarse-stage", "fine-stage")
 
@@ -28,8 +28,8 @@ def sampling() -> Sampling:
     """Return how musiclm-small draws; windows are those it was trained on."""
     return Sampling(
         semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
-        fine=StageSampling(temperature=0.4, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
+        coarse=StageSampling(temperature=0.8, top_k=100, guidance_scale=1.5, window_s=8.0, given_s=4.0),
+        fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 
 
@@ -56,20 +56,27 @@ def release(model: MusicLM, training: Path, folder: Path) -> ModelVersion:
         "created": datetime.now(UTC).date().isoformat(),
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
         "training_data": training_data(training / "clips" / "manifest.json"),
-        "training": {name: _spent(training / name) for name in PARTS} | {"torch": str(torch.__version__)},
+        "training": {name: _spent(training / name) for name in PARTS if (training / name).is_dir()}
+        | {"torch": str(torch.__version__)},
         "metrics": {},
     }
     return write_version(folder, model.packed(), settings, card_text(front, _BODY.read_text(encoding="utf-8")))
 
 
 def training_data(manifest: Path) -> dict[str, Any]:
-    """Sum up a manifest of clips: its digest, and the sources by collection and licence."""
+    """Sum up a manifest of clips: its digest, collections with their licences, and who is to be credited."""
     data = manifest.read_bytes()
-    sources = Counter((each["isPartOf"], each["license"]) for each in json.loads(data)["isBasedOn"])
+    sources = [each for each in json.loads(data)["isBasedOn"] if "examination" not in each["license"]]
+    recordings = [each for each in sources if each["name"].endswith(".ogg")]
+    others = Counter((each["isPartOf"], each["license"]) for each in sources if each not in recordings)
     return {
         "manifest": digest_of_bytes(data),
         "collections": [
-            {"name": name, "licence": licence, "files": count} for (name, licence), count in sorted(sources.items())
+            {"name": name, "licence": licence, "files": count} for (name, licence), count in sorted(others.items())
+        ],
+        "recordings": [
+            {"name": each["name"], "licence": each["license"], "by": each["creator"], "from": each["isPartOf"]}
+            for each in recordings
         ],
     }
 

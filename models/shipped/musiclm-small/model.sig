@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "579c60e345a68316e458739bc3f9e58df19504d1690073848cdfd7d814c3ad02"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogIm11c2ljbG0tc21hbGwiLCAiZGlnZXN0IjogeyJzaGEyNTYiOiAiZDYzYmU3M2ZmNzQ4N2U1ZjU0YjgwMzI2MTgxMDkyZjc3YTY2ZDQwYTYyMGVkZTE4NDI5MTM2N2Y1N2MxZDM3ZCJ9fV0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJwcmVkaWNhdGUiOiB7InJlc291cmNlcyI6IFt7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjY2ZmFhYzc2OGNhY2M2OGFhMDQ2MGNmMTNjNGY0ZjhhZDQyYTYyMzJmNmYzMDQxYzk2YjFjYzFiNTk3YmNmMWYiLCAibmFtZSI6ICJjYXJkLm1kIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiYjU5ZDlmYjZkMWRjZDBlZGZhODUwZWE4YTE5ZTBiMDNhZTdmZjRiY2Q3ZjljOGM4MzBjMzhhMjgyZTJlNDkwNSIsICJuYW1lIjogImNvbmZpZy5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiZGZiNThlODg5YjY3Yjg0NDYxNjcwMDIzZDcxOWQ1MDI0OWFjOWQzY2NlMWQzOWY2NTJkODNlZjM5YmE5MmIxMyIsICJuYW1lIjogIm1vZGVsLnNhZmV0ZW5zb3JzIn1dLCAic2VyaWFsaXphdGlvbiI6IHsibWV0aG9kIjogImZpbGVzIiwgImhhc2hfdHlwZSI6ICJzaGEyNTYiLCAiYWxsb3dfc3ltbGlua3MiOiBmYWxzZSwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl19fX0=",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEQCIDp4TTv5sTaNe6qU+dyut5nKd57KlpFIeT6Cq2DUvdbWAiBeFHGvVv/oapD+QhOJHQAm0JZ/8LhvBd1XnFwyOV9gnQ=="
+   }
+  ]
+ }
+}
