@@ -136,8 +136,6 @@ def evaluate_musiclm(
     Raises:
         TrainingError: there are no rendered clips, or what judges needs is not installed.
     """
-    import os
-
     from models.material.clips import ClipsError, ClipSet
 
     try:
@@ -147,9 +145,7 @@ def evaluate_musiclm(
         raise TrainingError(f"{error}; install Tutti with its extra 'evaluate'") from error
     few = Extent(copies=1, codec_clips=8, visqol_clips=0, stories=1, long_pieces=0, memorised_clips=0)
     try:
-        found = evaluate(
-            version, ClipSet(clips), few if quick else Extent(), threads=os.cpu_count() or 1, report=report
-        )
+        found = evaluate(version, ClipSet(clips), few if quick else Extent(), report=report)
     except ClipsError as error:
         raise TrainingError(str(error)) from error
     write_report(found, page)

@@ -23,6 +23,7 @@ from models.engine.model import DecoderModel
 from models.engine.native.backend import NativeBackend
 from models.engine.native.library import runnable
 from models.engine.torch_backend import TorchBackend
+from models.generator import NumericProfile
 
 Name = Literal["auto", "native", "torch-packed", "torch", "cuda-graphs"]
 NATIVE_WEIGHTS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
@@ -51,6 +52,17 @@ class BackendChoice:
         if self.name == "cuda-graphs":
             return self.model_dtype.itemsize
         return 2 if self.name == "native" and self.dtype != "float32" else 4
+
+    def profile(self, running: Backend, *, device: str, slots: int) -> NumericProfile:
+        """Return what may change the last bit of a result of a generator that runs on this backend."""
+        return NumericProfile(
+            device=device,
+            dtype=self.dtype,
+            torch=str(torch.__version__),
+            backend=running.name,
+            slots=slots,
+            threads=self.threads,
+        )
 
     def __call__(self, model: DecoderModel, size: CacheSize) -> Backend:
         """Return the backend, holding the model.

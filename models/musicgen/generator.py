@@ -25,7 +25,7 @@ from models.engine.engine import Engine
 from models.engine.memory import SHARE, free_bytes, slots_within
 from models.engine.patterns import to_decode
 from models.engine.requests import Completion, EngineError, Request
-from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
 from models.musicgen.model import Told, load_model
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
@@ -84,14 +84,7 @@ class MusicGenGenerator:
             backend=backend,
         )
         self._items: dict[str, _Item] = {}
-        self.profile = NumericProfile(
-            device=device,
-            dtype=backend.dtype,
-            torch=str(torch.__version__),
-            backend=self._engine.backend.name,
-            slots=slots,
-            threads=backend.threads,
-        )
+        self.profile = backend.profile(self._engine.backend, device=device, slots=slots)
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
         """Encode the words and queue the first window.

@@ -78,7 +78,7 @@ class Extent:
     memorised_clips: int = MEMORISED_CLIPS
 
 
-def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, threads: int, report: Report_) -> Report:
+def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, report: Report_) -> Report:
     """Measure a version on a set of clips of its own kind; the validation clips are what it is held against.
 
     Raises:
@@ -86,7 +86,7 @@ def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, threads: 
     """
     panel, sentences = Panel.load(), load_sentences()
     model = load_model(version, "cpu", torch.float32)
-    generator = load_generator(version, slots=8, threads=threads)
+    generator = load_generator(version, slots=8)
     asked = asks(copies=extent.copies)
     real = fitting_clips(asked, clips)
     recipes = [_recipe(ask.prompt, number, CLIP_S) for number, ask in enumerate(asked)]

@@ -24,7 +24,7 @@ from torch import Tensor
 from models.digests import digest_of_bytes
 from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
-from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
@@ -88,14 +88,7 @@ class MusicLMGenerator:
             )
         self._items: dict[str, _Item] = {}
         self._running: dict[str, Take] = {}
-        self.profile = NumericProfile(
-            device=device,
-            dtype=backend.dtype,
-            torch=str(torch.__version__),
-            backend=self._engines["semantic"].backend.name,
-            slots=slots,
-            threads=backend.threads,
-        )
+        self.profile = backend.profile(self._engines["semantic"].backend, device=device, slots=slots)
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
         """Read the words and queue all takes.

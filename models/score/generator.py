@@ -21,7 +21,7 @@ from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
 from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, Request
-from models.generator import GenerationError, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.score.controls import ControlError, Key, ScoreControls
 from models.score.encoding import decode
 from models.score.grammar import ScoreGrammar, StaffPlan
@@ -114,14 +114,7 @@ class ScoreGenerator:
             backend=backend,
         )
         self._pieces: dict[str, _Piece] = {}
-        self.profile = NumericProfile(
-            device=device,
-            dtype=backend.dtype,
-            torch=str(torch.__version__),
-            backend=self._engine.backend.name,
-            slots=slots,
-            threads=backend.threads,
-        )
+        self.profile = backend.profile(self._engine.backend, device=device, slots=slots)
 
     def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
         """Read the prompt, decide what it leaves open, and queue the composition.
