@@ -26,12 +26,13 @@ from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
 from models.musiclm.model import STAGES, MusicLM, MusicLMConfig, StageName
-from models.musiclm.release import release
+from models.musiclm.release import PARTS, release
 from models.musiclm.stage import Stage
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
 from models.musiclm.training import StageTrainee
 from models.soundstream.codec import SoundStream
 from models.soundstream.training import CodecTrainee
+from models.training.curves import plot_curves
 from models.training.run import Report, Schedule, Trainee, run
 from models.w2v_bert.model import W2vBert
 from models.w2v_bert.training import SemanticTrainee
@@ -166,6 +167,7 @@ class Pipeline:
             } | {kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in STAGES}
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
+            plot_curves([self._paths.part(name) for name in PARTS], self._paths.part("curves.png"))
             release(model, self._out, self._paths.part("version"))
 
     def _render(self) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import matplotlib.image
+import numpy as np
 import pytest
 import torch
 from tiny_musiclm import CODEC, MULAN, W2V_BERT, clips, config
@@ -10,6 +12,7 @@ from models.mulan.training import MulanTrainee, MulanTrainingConfig
 from models.musiclm.tokens import SemanticTokens
 from models.musiclm.training import StageTrainee, StageTrainingConfig
 from models.soundstream.training import CodecTrainee, CodecTrainingConfig
+from models.training.curves import plot_curves
 from models.training.run import RunError, Schedule, read_metrics, run
 from models.w2v_bert.training import SemanticTrainee, SemanticTrainingConfig
 
@@ -94,3 +97,12 @@ def test_the_rate_rises_and_then_falls_to_its_last_share():
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0.1)
+
+
+def test_curves_of_a_training_can_be_seen(tmp_path):
+    trainee, recipe = stage(tmp_path / "clips")
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
+    plot_curves([tmp_path / "run"], tmp_path / "curves.png")
+    picture = matplotlib.image.imread(tmp_path / "curves.png")
+    assert picture.shape[1] > 1000
+    assert np.unique(picture.reshape(-1, picture.shape[-1]), axis=0).shape[0] > 20  # something is drawn
