@@ -98,3 +98,26 @@ def test_a_shrunken_paper_stage_learns_from_one_step(name):
     before.backward()
     optimiser.step()
     assert loss() < before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["semantic", "coarse", "fine"])
+def test_a_stage_of_the_papers_size_learns_from_one_step_on_a_gpu(name):
+    stage = Stage(getattr(paper(), name)).to("cuda", torch.bfloat16)
+    settings = stage.config
+    codes = torch.randint(settings.entries, (1, 64, settings.codebooks), device="cuda")
+    prefix = torch.randint(1024, (1, settings.prefix_codebooks), device="cuda") if settings.prefix_codebooks else None
+    added = (
+        torch.randint(1024, (1, 64, settings.added_codebooks), device="cuda") if settings.added_codebooks else None
+    )
+    optimiser = torch.optim.SGD(stage.parameters(), lr=0.1)
+
+    def loss():
+        logits = stage(codes, prefix, torch.tensor([True], device="cuda"), added)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 2).float(), codes.flatten())
+
+    before = loss()
+    before.backward()
+    optimiser.step()
+    assert float(loss()) < float(before)
