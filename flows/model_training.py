@@ -99,7 +99,7 @@ def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVer
             passages,
             run,
             device=device,
-            report=lambda figures: report("training", int(figures["step"]), config.steps, figures),
+            report=report,
         )
     except ValueError as error:
         raise TrainingError(str(error)) from error

@@ -1,17 +1,9 @@
-"""Training of the score language model: next-token prediction over excerpts of scores.
-
-A run lives in a folder: config.json, metrics.jsonl and checkpoint.pt, written every few minutes by write-and-rename.
-Started again on the same folder it goes on from the checkpoint with the losses it would have had: batches are drawn
-by counter, and weights, optimiser and step are all there is.
-"""
+"""Training of the score language model: next-token prediction over excerpts of scores, by `models.training.run`."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +15,7 @@ from torch.nn import functional as F
 from models.score.corpus import Passage, held_out
 from models.score.dataset import ScoreDataset
 from models.score.vocabulary import VOCABULARY
+from models.training.run import Metrics, Report, Schedule, run
 from models.transformer import Transformer, TransformerConfig
 
 FAR = 16_384  # positions a piece may reach; excerpts from its middle are placed anywhere below
@@ -59,64 +52,86 @@ class ScoreTrainingConfig:
             dropout=self.dropout,
         )
 
+    def schedule(self) -> Schedule:
+        """Return how long the run is, and how its rate goes."""
+        return Schedule(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            warmup=self.warmup,
+            last=0.05,
+            evaluate_every=self.evaluate_every,
+            checkpoint_every_s=self.checkpoint_every_s,
+        )
+
 
 def split(passages: list[Passage]) -> tuple[list[Passage], list[Passage]]:
     """Return (training, validation) passages: no composer is in both."""
     return [p for p in passages if not held_out(p.composer)], [p for p in passages if held_out(p.composer)]
 
 
+class ScoreTrainee:
+    """The model, its optimiser, and excerpts of scores."""
+
+    def __init__(self, config: ScoreTrainingConfig, passages: list[Passage], device: str = "cpu") -> None:
+        self.config, self.device = config, device
+        training, validation = split(passages)
+        self._data = ScoreDataset(training, length=config.length, seed=config.seed)
+        self._checks = validation_batches(validation, config)
+        self.model = Transformer(config.transformer())
+        self.model.reset_parameters(torch.Generator().manual_seed(config.seed))
+        self.model.to(device)
+        decayed = [p for p in self.model.parameters() if p.ndim >= 2]
+        others = [p for p in self.model.parameters() if p.ndim < 2]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+            betas=(0.9, 0.95),
+        )
+
+    def step(self, step: int, learning_rate: float) -> Metrics:
+        """Make one step."""
+        config = self.config
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        self.model.train()
+        tokens = self._data.batch(step, config.batch)
+        rng = np.random.Generator(np.random.Philox(key=config.seed + 2, counter=step))
+        offsets = np.where(rng.random(config.batch) < 0.5, 0, rng.integers(0, FAR - config.length, config.batch))
+        tokens_BT = torch.from_numpy(tokens).to(self.device)
+        losses_BT = _losses(self.model, tokens_BT, torch.from_numpy(offsets).to(self.device))
+        scored_BT = scored(tokens_BT)
+        loss = (losses_BT * scored_BT).sum() / scored_BT.sum()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    def evaluate(self) -> Metrics:
+        """Return nats a token on held-out composers."""
+        return {"validation": negative_log_likelihood(self.model, self._checks, self.device)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and optimiser: batches are drawn by counter."""
+        return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+
 def train(
-    config: ScoreTrainingConfig,
-    passages: list[Passage],
-    folder: Path,
-    *,
-    report: Callable[[Mapping[str, float]], None],
-    device: str = "cpu",
+    config: ScoreTrainingConfig, passages: list[Passage], folder: Path, *, report: Report, device: str = "cpu"
 ) -> Transformer:
     """Train, or go on with the run in `folder`, until `config.steps`; return the model.
 
     Raises:
-        ValueError: the folder holds a run of another configuration.
+        RunError: the folder holds a run of another configuration.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim_folder(folder, config)
-    training, validation = split(passages)
-    data = ScoreDataset(training, length=config.length, seed=config.seed)
-    checks = validation_batches(validation, config)
-    model = Transformer(config.transformer())
-    model.reset_parameters(torch.Generator().manual_seed(config.seed))
-    model.to(device)
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, 0.95),
-    )
-    step, elapsed_s = _restore(folder, model, optimiser)
-    saved_at = started = time.monotonic()
-    while step < config.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, step)
-        loss = _step(model, optimiser, data, config, step, device)
-        step += 1
-        metrics = {"step": step, "loss": loss, "elapsed_s": elapsed_s + time.monotonic() - started}
-        if step % config.evaluate_every == 0 or step == config.steps:
-            metrics["validation"] = negative_log_likelihood(model, checks, device)
-        _append(folder / "metrics.jsonl", metrics)
-        report(metrics)
-        if time.monotonic() - saved_at > config.checkpoint_every_s or step == config.steps:
-            _save(folder, model, optimiser, step, metrics["elapsed_s"])
-            saved_at = time.monotonic()
-    return model
-
-
-def learning_rate(config: ScoreTrainingConfig, step: int) -> float:
-    """Return the rate of a step: linear warm-up, then a cosine down to a twentieth."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(config.steps - config.warmup, 1)
-    return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    trainee = ScoreTrainee(config, passages, device)
+    run("training", trainee, config.schedule(), config, folder, report)
+    return trainee.model
 
 
 def place(tokens_BT: Tensor, offsets_B: Tensor) -> Tensor:
@@ -161,61 +176,3 @@ def scored(tokens_BT: Tensor) -> Tensor:
 def _losses(model: Transformer, tokens_BT: Tensor, offsets_B: Tensor) -> Tensor:
     logits = model(tokens_BT[:, :-1], place(tokens_BT[:, :-1], offsets_B))
     return F.cross_entropy(logits.transpose(1, 2).float(), tokens_BT[:, 1:], reduction="none")
-
-
-def _step(
-    model: Transformer,
-    optimiser: torch.optim.Optimizer,
-    data: ScoreDataset,
-    config: ScoreTrainingConfig,
-    step: int,
-    device: str,
-) -> float:
-    model.train()
-    tokens = data.batch(step, config.batch)
-    rng = np.random.Generator(np.random.Philox(key=config.seed + 2, counter=step))
-    offsets = np.where(rng.random(config.batch) < 0.5, 0, rng.integers(0, FAR - config.length, config.batch))
-    tokens_BT = torch.from_numpy(tokens).to(device)
-    losses_BT = _losses(model, tokens_BT, torch.from_numpy(offsets).to(device))
-    scored_BT = scored(tokens_BT)
-    loss = (losses_BT * scored_BT).sum() / scored_BT.sum()
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def _claim_folder(folder: Path, config: ScoreTrainingConfig) -> None:
-    path, wanted = folder / "config.json", json.loads(json.dumps(asdict(config)))
-    if path.exists() and (found := json.loads(path.read_text())) != wanted:
-        different = sorted(k for k in wanted if found.get(k) != wanted[k])
-        raise ValueError(f"{folder} holds a run of another configuration ({', '.join(different)}); name a new folder")
-    path.write_text(json.dumps(wanted, indent=1))
-
-
-def _save(folder: Path, model: Transformer, optimiser: torch.optim.Optimizer, step: int, elapsed_s: float) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "elapsed_s": elapsed_s,
-    }
-    partial = folder / "checkpoint.pt.partial"
-    torch.save(state, partial)
-    partial.replace(folder / "checkpoint.pt")
-
-
-def _restore(folder: Path, model: Transformer, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0, 0.0
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["elapsed_s"]
-
-
-def _append(path: Path, metrics: Mapping[str, float]) -> None:
-    with path.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(metrics) + "\n")
