@@ -61,5 +61,5 @@ def stage(kind: StageName, manifest: str) -> tuple[StageTrainingConfig, Schedule
             schedule = Schedule(steps=4500, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=200)
         case "fine":
             config = StageTrainingConfig(stage=sizes.fine, kind=kind, manifest=manifest, seed=5, batch=16, frames=150)
-            schedule = Schedule(steps=7000, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=200)
+            schedule = Schedule(steps=1600, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=200)
     return config, schedule

@@ -38,7 +38,7 @@ def refuse(*arguments, code):
 
 ORDERS = {
     "an unknown key": ("catalogue: a\ncolour: red\ntracks: [{prompt: x}]", "o.yaml:2: colour: unknown key"),
-    "a key of another program": ("catalogue: a\ntracks:\n- story: []", "o.yaml:3: tracks[0].story: unknown key"),
+    "a key of another program": ("catalogue: a\ntracks:\n- lyrics: []", "o.yaml:3: tracks[0].lyrics: unknown key"),
     "a wrong type": ("catalogue: a\ntracks:\n- prompt: x\n  count: two", "o.yaml:4: tracks[0].count: must be a"),
     "an empty prompt": ("catalogue: a\ntracks:\n- prompt: ''", "o.yaml:3: tracks[0].prompt: empty"),
     "no duration": ("catalogue: a\nduration_s: 0\ntracks: [{prompt: x}]", "o.yaml:2: duration_s: 0 is outside"),
@@ -54,9 +54,10 @@ ORDERS = {
         "catalogue: a\nmodel: none\ntracks: [{prompt: x}]",
         "model 'none' is not registered; known:",
     ),
-    "a soundscape": (
-        "catalogue: a\nkind: soundscape\ntracks: [{prompt: x}]",
-        "no registered model makes a soundscape",
+    "a story that is not told": ("catalogue: a\ntracks:\n- story: []", "o.yaml:3: tracks[0].story: begins with"),
+    "a kind its model does not make": (
+        "catalogue: a\nmodel: musiclm-small\nkind: score\ntracks: [{prompt: x}]",
+        "model musiclm-small makes a soundscape, the order asks for a score",
     ),
 }
 

@@ -6,7 +6,7 @@ import signal
 
 import psutil
 import pytest
-from installation import wait_for
+from installation import runs, wait_for
 
 from db.postgres import EmbeddedPostgres
 from flows.prefect_server import PrefectServer, answers
@@ -76,7 +76,7 @@ def test_down_stops_everything_and_may_be_said_often(new_installation):
     tutti.json("up")
     process, postgres = process_of(tutti), psutil.Process(tutti.postgres.status().pid)
     assert tutti.json("down")["stopped"] and tutti.json("down")["stopped"]
-    assert not process.is_running() and not postgres.is_running()
+    assert not runs(process) and not runs(postgres)
     checks = {check["name"]: check for check in tutti.json("doctor")["checks"]}
     assert all(check["ok"] for check in checks.values())
     assert "stopped" in checks["database"]["detail"] and "stopped" in checks["prefect"]["detail"]

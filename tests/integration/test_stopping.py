@@ -4,7 +4,7 @@ import re
 import signal
 
 import pytest
-from installation import ray_processes
+from installation import ray_processes, runs
 
 ORDER = "catalogue: {name}\nmodel: tiny\nseed: {seed}\ntracks: [{{prompt: endless, count: 40}}]\n"
 
@@ -22,7 +22,7 @@ def test_a_command_asked_to_stop_says_how_to_go_on(tutti, number):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert errors.strip() == f"stopped; go on with: tutti resume {run}"
-    assert below and not any(each.is_running() for each in below)
+    assert below and not any(runs(each) for each in below)
     assert tutti.query("SELECT count(*) FROM work WHERE state = 'claimed'") == [(0,)]
     assert tutti.query("SELECT max(attempt) FROM work WHERE state = 'queued'") == [(0,)]  # given back unharmed
 

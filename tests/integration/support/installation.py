@@ -116,6 +116,14 @@ def _tiny_config():
     return {"name": "tiny", "kind": "score", "architecture": "tiny"}
 
 
+def runs(process):
+    """Whether a process still does anything; where nobody takes its exit code, its number outlives it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_for(found, within_s=240.0):
     """Return what `found` returns once it is true."""
     until = time.monotonic() + within_s
