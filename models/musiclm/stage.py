@@ -141,7 +141,16 @@ class Stage(nn.Module):
     def forward(
         self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
     ) -> Tensor:
-        """Return logits_BNKV of every step's codes, given those before.
+        """Return logits_BNKV of every step's codes, given those before; arguments are those of `inputs`."""
+        x_BTD = self.inputs(codes_BNK, prefix_BP, told_B, added_BNA)
+        positions_1T = torch.arange(x_BTD.shape[1], device=x_BTD.device)[None]
+        hidden_BND = self.trunk.hidden(x_BTD, positions_1T)[:, -codes_BNK.shape[1] :]
+        return torch.einsum("bnd,kvd->bnkv", hidden_BND, self.heads_KVD.to(hidden_BND.dtype))
+
+    def inputs(
+        self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
+    ) -> Tensor:
+        """Return x_BTD, what the trunk is fed: the prefix, and for each step the codes before it.
 
         Args:
             codes_BNK: steps as the pattern lays them out, holes included.
@@ -159,9 +168,7 @@ class Stage(nn.Module):
         before = x_BTD.shape[1] - steps
         if added_BNA is not None:
             x_BTD = x_BTD + F.pad(self.embed_added(added_BNA), (0, 0, before, 0))
-        positions_1T = torch.arange(x_BTD.shape[1], device=x_BTD.device)[None]
-        hidden_BND = self.trunk.hidden(x_BTD, positions_1T)[:, before:]
-        return torch.einsum("bnd,kvd->bnkv", hidden_BND, self.heads_KVD.to(hidden_BND.dtype))
+        return x_BTD
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights."""
@@ -190,3 +197,9 @@ def heard_by(tokens_F: Tensor, steps: int) -> Tensor:
     now = (torch.arange(steps, device=tokens_F.device) // 2).clamp(max=tokens_F.shape[-1] - 1)
     following = (now + 1).clamp(max=tokens_F.shape[-1] - 1)
     return torch.stack([tokens_F[..., now], tokens_F[..., following]], dim=-1)
+
+
+def held_for(codes_BFK: Tensor, steps: int) -> Tensor:
+    """Return added_BNK for the fine stage: the codes of each step's frame; past the end, the last one's."""
+    frames = torch.arange(steps, device=codes_BFK.device).clamp(max=codes_BFK.shape[1] - 1)
+    return codes_BFK[:, frames]

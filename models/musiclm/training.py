@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.musiclm.model import StageName
-from models.musiclm.stage import Stage, StageConfig, heard_by
+from models.musiclm.stage import Stage, StageConfig, heard_by, held_for
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
 from models.training.draws import generator, torch_generator
@@ -150,7 +150,7 @@ class StageTrainee:
                 added = heard_by(semantic, codes_BNK.shape[1])
             else:
                 codes_BNK = delayed(codes_BFK[..., books : books + own], config.stage.hole)
-                added = _held(codes_BFK[..., :books], codes_BNK.shape[1])
+                added = held_for(codes_BFK[..., :books], codes_BNK.shape[1])
         moved = [None if x is None else x.to(self.device) for x in (codes_BNK, prefix, told, added)]
         assert moved[0] is not None
         return _Batch(moved[0], *moved[1:])
@@ -177,9 +177,3 @@ def delayed(codes_BFK: Tensor, hole: int) -> Tensor:
     for k in range(codebooks):
         steps_BNK[:, k : k + frames, k] = codes_BFK[..., k]
     return steps_BNK
-
-
-def _held(codes_BFK: Tensor, steps: int) -> Tensor:
-    """Return the codes of every step: those of its frame, the last frame's where the pattern runs on."""
-    frames = torch.arange(steps).clamp(max=codes_BFK.shape[1] - 1)
-    return codes_BFK[:, frames]
