@@ -40,6 +40,10 @@ class RenderConfig:
     validation_shards: int = 4
     seed: int = 0
 
+    def split(self, shard: int) -> Split:
+        """Return what the clips of a shard are for."""
+        return "validation" if shard >= self.shards - self.validation_shards else "train"
+
 
 def render(
     config: RenderConfig, data: Path, out: Path, workers: int, progress: Callable[[str, int, int], None]
@@ -63,7 +67,7 @@ def render(
     pieces = read_scores(data, out, workers, lambda done, total: progress("scores", done, total))
     (out / "audio").mkdir(parents=True, exist_ok=True)
     jobs = [(config, number, data, out) for number in range(config.shards)]
-    with ProcessPoolExecutor(workers, initializer=_load, initargs=(data, out)) as pool:
+    with ProcessPoolExecutor(workers, initializer=load_material, initargs=(data, out)) as pool:
         for done, _ in enumerate(pool.map(_render_shard, jobs), start=1):
             progress("clips", done * SHARD, config.shards * SHARD)
     with (out / "clips.jsonl.partial").open("w", encoding="utf-8") as lines:
@@ -74,7 +78,7 @@ def render(
 
 
 @dataclass(slots=True)
-class _Material:
+class Material:
     """What a process keeps: pieces and recordings, and the SoundFonts it has used so far."""
 
     training: list[Piece]
@@ -83,18 +87,26 @@ class _Material:
     synths: dict[str, Synth]
 
     def synth(self, name: str, path: Path) -> Synth:
+        """Return a SoundFont's synth, loaded at its first use."""
         if name not in self.synths:
             self.synths[name] = Synth(path)
         return self.synths[name]
 
 
-_material: _Material | None = None  # one a process, made by the pool's initialiser
+_material: Material | None = None  # one a process, made by the pool's initialiser
 
 
-def _load(data: Path, out: Path) -> None:
+def material() -> Material:
+    """Return what this process keeps."""
+    assert _material is not None
+    return _material
+
+
+def load_material(data: Path, out: Path) -> None:
+    """Read all material into this process."""
     global _material
     pieces = read_scores(data, out, 1, lambda _done, _total: None)
-    _material = _Material(
+    _material = Material(
         [p for p in pieces if not p.held_out], [p for p in pieces if p.held_out], read_ambience(data / "ambience"), {}
     )
 
@@ -105,15 +117,14 @@ def _index(out: Path, shard: int) -> Path:
 
 def _render_shard(job: tuple[RenderConfig, int, Path, Path]) -> None:
     config, shard, _, out = job
-    assert _material is not None
     if _index(out, shard).is_file():
         return
-    _material.synths.clear()
-    split: Split = "validation" if shard >= config.shards - config.validation_shards else "train"
+    material().synths.clear()
+    split = config.split(shard)
     samples = np.zeros((SHARD, CLIP_SAMPLES), dtype=np.int16)
     clips = []
     for row in range(SHARD):
-        clip, waveform = make_clip(config.seed, shard * SHARD + row, split, _material)
+        clip, waveform = make_clip(config.seed, shard * SHARD + row, split, material())
         samples[row] = np.round(waveform * 32767).astype(np.int16)
         clips.append(json.dumps(clip.as_dict(), ensure_ascii=False) + "\n")
     path = out / "audio" / f"{shard:05d}.npy"
@@ -124,17 +135,32 @@ def _render_shard(job: tuple[RenderConfig, int, Path, Path]) -> None:
     _index(out, shard).write_text("".join(clips), encoding="utf-8")
 
 
-def make_clip(seed: int, number: int, split: Split, material: _Material) -> tuple[Clip, NDArray[np.float32]]:
-    """Make one clip: (seed, number) decide what is played."""
+@dataclass(slots=True)
+class Drawn:
+    """What a clip is: its kind, the notes of its music if it has any, and the generator for all that follows."""
+
+    kind: Kind
+    performance: Performance | None
+    rng: np.random.Generator
+
+
+def drawn(seed: int, number: int, split: Split, material: Material) -> Drawn:
+    """Draw a clip: (seed, number) decide what is played."""
     rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
     kind = list(_KINDS)[int(rng.choice(len(_KINDS), p=np.array(list(_KINDS.values()))))]
+    pieces = material.held_out if split == "validation" else material.training
+    return Drawn(kind, None if kind == "scene" else _draw(kind, pieces, rng), rng)
+
+
+def make_clip(seed: int, number: int, split: Split, material: Material) -> tuple[Clip, NDArray[np.float32]]:
+    """Make one clip, and what is told of it."""
+    clip = drawn(seed, number, split, material)
+    kind, performance, rng = clip.kind, clip.performance, clip.rng
     held_out = split == "validation"
-    pieces = material.held_out if held_out else material.training
     sources: list[str] = []
     waveform = np.zeros(CLIP_SAMPLES, dtype=np.float32)
     labels = Labels(kind=kind)
-    if kind != "scene":
-        performance = _draw(kind, pieces, rng)
+    if performance is not None:
         name, path = _soundfont(rng, held_out)
         waveform = _unit_rms(_play(material.synth(name, path), performance))
         sources += [*performance.sources, name]

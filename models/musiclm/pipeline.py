@@ -14,13 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.material.clips import ClipSet
+from models.material.melodies import read_melodies
 from models.material.render import RenderConfig, render
+from models.melody.contour import Classes
+from models.melody.training import MelodyTrainee
 from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
@@ -50,6 +53,10 @@ STEPS = (
     "decoder",
     "coarse-stage",
     "fine-stage",
+    "melodies",
+    "melody",
+    "semantic-melody",
+    "coarse-melody",
     "release",
 )
 
@@ -96,6 +103,10 @@ class Pipeline:
             "decoder": self._train_decoder,
             "coarse-stage": lambda: self._train_stage("coarse"),
             "fine-stage": lambda: self._train_stage("fine"),
+            "melodies": lambda: self.melodies_NQ,
+            "melody": self._train_melody_net,
+            "semantic-melody": lambda: self._train_on("semantic"),
+            "coarse-melody": lambda: self._train_on("coarse"),
             "release": self._release,
         }
         steps[name]()
@@ -131,6 +142,14 @@ class Pipeline:
     def codes_NFK(self) -> Tensor:
         """Codec codes of all clips."""
         return codec_tokens(self.clips, self.codec, self._paths.part("codes.pt"), self._told("codes"))
+
+    @cached_property
+    def melodies_NQ(self) -> Classes:
+        """Melodies of all clips, from the notes they were rendered from."""
+        return read_melodies(
+            RenderConfig(), self._data, self._paths.part("clips"), self._paths.part("melodies.npy"), self._workers,
+            self._told("melodies"),
+        )  # fmt: skip
 
     @cached_property
     def codec(self) -> SoundStream:
@@ -195,6 +214,11 @@ class Pipeline:
         trainee = SemanticTrainee(config, self.clips, self._device)
         self._run("semantic", trainee, schedule, config, lambda: trainee.classify(self._told("semantic classes")))
 
+    def _train_melody_net(self) -> None:
+        config, schedule = recipes.melody(self.clips.manifest_digest)
+        trainee = MelodyTrainee(config, self.clips, self.melodies_NQ, self._device)
+        self._run("melody", trainee, schedule, config, lambda: trainee.average.module)
+
     def _train_stage(self, kind: StageName) -> None:
         config, schedule = recipes.stage(kind, self.clips.manifest_digest)
         trainee = StageTrainee(
@@ -202,6 +226,16 @@ class Pipeline:
             self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
         )  # fmt: skip
         self._run(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _train_on(self, kind: Literal["semantic", "coarse"]) -> None:
+        config, schedule = recipes.with_melody(kind, self.clips.manifest_digest)
+        first = Stage(recipes.stage(kind, "")[0].stage)
+        trainee = StageTrainee(
+            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
+            self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
+            melodies_NQ=self.melodies_NQ, start=self._trained(f"{kind}-stage", first),
+        )  # fmt: skip
+        self._run(f"{kind}-melody", trainee, schedule, config, lambda: trainee.average.module)
 
     def _run(
         self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
+from models.melody.training import MelodyTrainingConfig
 from models.mulan import model as mulan
 from models.mulan.training import MulanTrainingConfig
 from models.musiclm import stage as stages
@@ -45,21 +49,34 @@ def joint(manifest: str) -> tuple[MulanTrainingConfig, Schedule]:
     return MulanTrainingConfig(model=mulan.small(), manifest=manifest), schedule
 
 
+def melody(manifest: str) -> tuple[MelodyTrainingConfig, Schedule]:
+    """Return the recipe of the net that hears melodies."""
+    schedule = Schedule(steps=1500, learning_rate=2e-3, warmup=50, last=0.02, evaluate_every=250)
+    return MelodyTrainingConfig(manifest=manifest), schedule
+
+
 def stage(kind: StageName, manifest: str) -> tuple[StageTrainingConfig, Schedule]:
-    """Return the recipe of a stage."""
+    """Return the recipe of a stage, as yet without melodies."""
     sizes = stages.small()
     match kind:
         case "semantic":
-            config = StageTrainingConfig(
-                stage=sizes.semantic, kind=kind, manifest=manifest, seed=3, batch=16, frames=250
-            )
+            untold = stages.without_melody(sizes.semantic)
+            config = StageTrainingConfig(stage=untold, kind=kind, manifest=manifest, seed=3, batch=16, frames=250)
             schedule = Schedule(steps=1800, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=200)
         case "coarse":
             config = StageTrainingConfig(
-                stage=sizes.coarse, kind=kind, manifest=manifest, seed=4, batch=8, frames=400
+                stage=stages.without_melody(sizes.coarse), kind=kind, manifest=manifest, seed=4, batch=8, frames=400
             )
             schedule = Schedule(steps=4500, learning_rate=1.5e-3, warmup=100, last=0.03, evaluate_every=200)
         case "fine":
             config = StageTrainingConfig(stage=sizes.fine, kind=kind, manifest=manifest, seed=5, batch=16, frames=150)
             schedule = Schedule(steps=1600, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=200)
     return config, schedule
+
+
+def with_melody(kind: Literal["semantic", "coarse"], manifest: str) -> tuple[StageTrainingConfig, Schedule]:
+    """Return the recipe of a stage's second part: it goes on, and learns what melodies are."""
+    config, schedule = stage(kind, manifest)
+    config = replace(config, stage=getattr(stages.small(), kind), seed=config.seed + 10, melody_told=0.5)
+    steps = {"semantic": 1200, "coarse": 1600}[kind]
+    return config, replace(schedule, steps=steps, learning_rate=6e-4, warmup=50)

@@ -28,7 +28,7 @@ def sampling() -> Sampling:
     """Return how musiclm-small draws; windows are those it was trained on."""
     return Sampling(
         semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.8, top_k=100, guidance_scale=1.5, window_s=8.0, given_s=4.0),
+        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

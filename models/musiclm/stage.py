@@ -3,6 +3,8 @@
 Semantic (MusicLM, section 3.2): prefix MuLan tokens; one codebook, a step for each semantic token.
 Coarse: prefix MuLan tokens; the coarse codebooks of the codec in the delay pattern; the semantic tokens of each
 frame's time are added to its input. Fine: the coarse codes of each frame are added to its input.
+Semantic and coarse stages may be told a melody too: its class at each step's time is added. The paper (section 4.4)
+puts melody tokens beside those of MuLan.
 The paper puts what a stage is told before its codes and flattens the codebooks into one sequence: a clip of 10 s then
 has 2,262 coarse steps where here it has 503, which is what two processor cores can learn and play in reasonable time.
 `paper` keeps the paper's sizes in this layout.
@@ -12,13 +14,14 @@ Shapes: B batch, P rows of the prefix, N steps, K codebooks, V entries, A added 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.melody import contour
 from models.transformer import Trunk, TrunkConfig
 
 
@@ -27,7 +30,7 @@ class StageConfig:
     """Size of a stage and what it is told.
 
     `prefix_codebooks` of `prefix_entries` come before the codes; `added_codebooks` of `added_entries` are added to
-    each step's input. `codebooks` of `entries` are predicted.
+    each step's input; with `melody` the last of them is the melody's. `codebooks` of `entries` are predicted.
     """
 
     trunk: TrunkConfig
@@ -37,6 +40,7 @@ class StageConfig:
     prefix_entries: int = 0
     added_codebooks: int = 0
     added_entries: int = 0
+    melody: bool = False
 
     @property
     def hole(self) -> int:
@@ -49,18 +53,28 @@ def _trunk(layers: int, width: int) -> TrunkConfig:
 
 
 def semantic(trunk: TrunkConfig, *, classes: int, prefix: tuple[int, int]) -> StageConfig:
-    """Return the first stage: MuLan tokens (codebooks, entries) to semantic tokens."""
+    """Return the first stage: MuLan tokens (codebooks, entries) and a melody to semantic tokens."""
     return StageConfig(
-        trunk=trunk, codebooks=1, entries=classes, prefix_codebooks=prefix[0], prefix_entries=prefix[1]
-    )
+        trunk=trunk, codebooks=1, entries=classes, prefix_codebooks=prefix[0], prefix_entries=prefix[1],
+        added_codebooks=1, added_entries=contour.ENTRIES, melody=True,
+    )  # fmt: skip
 
 
 def coarse(trunk: TrunkConfig, *, codebooks: int, entries: int, classes: int, prefix: tuple[int, int]) -> StageConfig:
-    """Return the second stage: MuLan and semantic tokens to coarse codes; a step hears its token and the next."""
+    """Return the second stage: MuLan and semantic tokens and a melody to coarse codes.
+
+    A step hears its semantic token and the next.
+    """
     return StageConfig(
         trunk=trunk, codebooks=codebooks, entries=entries, prefix_codebooks=prefix[0], prefix_entries=prefix[1],
-        added_codebooks=2, added_entries=classes,
+        added_codebooks=3, added_entries=max(classes, contour.ENTRIES), melody=True,
     )  # fmt: skip
+
+
+def without_melody(config: StageConfig) -> StageConfig:
+    """Return a stage of the same size that is told no melody: what a stage is trained as first."""
+    left = config.added_codebooks - 1
+    return replace(config, melody=False, added_codebooks=left, added_entries=config.added_entries if left else 0)
 
 
 def fine(trunk: TrunkConfig, *, codebooks: int, coarse_codebooks: int, entries: int) -> StageConfig:
@@ -170,6 +184,15 @@ class Stage(nn.Module):
             x_BTD = x_BTD + F.pad(self.embed_added(added_BNA), (0, 0, before, 0))
         return x_BTD
 
+    @torch.no_grad()
+    def take_up(self, other: Stage) -> None:
+        """Begin with the weights of a stage that differs only in being told no melody; what that adds begins as 0."""
+        state = other.state_dict()
+        rows = state.pop("added.weight")[: other.config.added_codebooks * other.config.added_entries]
+        self.load_state_dict(state, strict=False)
+        self.added.weight.zero_()
+        self.added.weight[: len(rows)] = rows
+
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights."""
         self.trunk.reset_parameters(generator)
@@ -203,3 +226,15 @@ def held_for(codes_BFK: Tensor, steps: int) -> Tensor:
     """Return added_BNK for the fine stage: the codes of each step's frame; past the end, the last one's."""
     frames = torch.arange(steps, device=codes_BFK.device).clamp(max=codes_BFK.shape[1] - 1)
     return codes_BFK[:, frames]
+
+
+def with_melody(added_NA: Tensor | None, melody_Q: Tensor, steps: int) -> Tensor:
+    """Return added_N(A + 1): what is added to each step, and the melody's class at the step's time.
+
+    `melody_Q` has the rate of semantic tokens: one for each step of the semantic stage, whose `added_NA` is None, and
+    one for every two frames of the coarse stage. Leading shapes may be any.
+    """
+    each = 1 if added_NA is None else 2
+    at_N = (torch.arange(steps, device=melody_Q.device) // each).clamp(max=melody_Q.shape[-1] - 1)
+    melody_N1 = melody_Q[..., at_N, None]
+    return melody_N1 if added_NA is None else torch.cat([added_NA, melody_N1], dim=-1)

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.melody.contour import FIRST, REST, UNTOLD, Classes, moved
 from models.musiclm.model import StageName
-from models.musiclm.stage import Stage, StageConfig, heard_by, held_for
+from models.musiclm.stage import Stage, StageConfig, heard_by, held_for, with_melody
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
 from models.training.draws import generator, torch_generator
@@ -27,6 +28,8 @@ from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
 _VALIDATION_BATCHES = 8
+_OCTAVES = (0.2, 0.6, 0.2)  # shares of melodies told an octave lower, as they are, and higher
+_HOLE, _HOLES = 4, 0.08  # frames that a hole in a melody lasts, and the share of holes: what hearing it leaves out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class StageTrainingConfig:
     untold: float = 0.12
     weight_decay: float = 0.05
     averaging: float = 0.998
+    melody_told: float = 0.0
     dtype: str = "bfloat16"
 
 
@@ -65,12 +69,21 @@ class StageTrainee:
         training: Sequence[int],
         validation: Sequence[int],
         device: str = "cpu",
+        *,
+        melodies_NQ: Classes | None = None,
+        start: Stage | None = None,
     ) -> None:
-        """Take tokens of all clips, and which clips to learn from and to be measured on."""
+        """Take tokens of all clips, and which clips to learn from and to be measured on.
+
+        A stage that is told melodies takes those of all clips, and the stage without melodies to begin with.
+        """
+        self._melodies_NQ = melodies_NQ
         self.config, self.tokens, self.codes_NFK, self.device = config, tokens, codes_NFK, torch.device(device)
         self._training, self._validation = np.array(training), np.array(validation)
         self.stage = Stage(config.stage)
         self.stage.reset_parameters(torch_generator(config.seed, 0, 0))
+        if start is not None:
+            self.stage.take_up(start)
         self.stage.to(self.device)
         self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
         decayed = [p for p in self.stage.parameters() if p.ndim >= 2]
@@ -151,9 +164,26 @@ class StageTrainee:
             else:
                 codes_BNK = delayed(codes_BFK[..., books : books + own], config.stage.hole)
                 added = held_for(codes_BFK[..., :books], codes_BNK.shape[1])
+        if config.stage.melody:
+            seconds = start if config.kind == "semantic" else start // 2
+            length = config.frames if config.kind == "semantic" else config.frames // 2
+            melody_BQ = self._melody(chosen.numpy(), slice(seconds, seconds + length), rng)
+            added = with_melody(added, melody_BQ, codes_BNK.shape[1])
         moved = [None if x is None else x.to(self.device) for x in (codes_BNK, prefix, told, added)]
         assert moved[0] is not None
         return _Batch(moved[0], *moved[1:])
+
+    def _melody(self, chosen: np.ndarray, crop: slice, rng: np.random.Generator) -> Tensor:
+        """Return melodies as they may come: in another octave, with holes, or untold."""
+        assert self._melodies_NQ is not None
+        rows = []
+        for melody_Q in self._melodies_NQ[chosen, crop]:
+            octaves, told = int(rng.choice(3, p=_OCTAVES)) - 1, rng.random() < self.config.melody_told
+            holes_Q = np.repeat(rng.random(-(-len(melody_Q) // _HOLE)) < _HOLES, _HOLE)[: len(melody_Q)]
+            varied_Q = moved(melody_Q, octaves)
+            varied_Q[holes_Q & (varied_Q >= FIRST)] = REST
+            rows.append(varied_Q if told else np.full_like(varied_Q, UNTOLD))
+        return torch.from_numpy(np.stack(rows)).long()
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, averages and the optimiser."""

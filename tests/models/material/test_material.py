@@ -117,7 +117,7 @@ def test_a_shard_made_twice_is_the_same():
     pieces = [piece(), piece(1, keyboard=True)]
 
     def clips():
-        material = rendering._Material(pieces, pieces, [recording], {})
+        material = rendering.Material(pieces, pieces, [recording], {})
         material.synths |= {name: Synth(unheard_soundfont()) for name in ("FluidR3_GM", "MuseScore_General_Lite")}
         return [rendering.make_clip(0, number, "train", material) for number in range(6)]
 
