@@ -23,8 +23,9 @@ from models.engine.backends import BackendChoice
 from models.engine.model import DecoderModel
 from models.engine.native.library import runnable
 from models.material.clips import ClipSet
+from models.melody.contour import UNTOLD
 from models.musiclm.model import STAGES, MusicLM, StageName, load_model
-from models.musiclm.stage import Stage, heard_by, held_for
+from models.musiclm.stage import Stage, heard_by, held_for, with_melody
 from models.musiclm.training import delayed
 from models.registry import find_version
 from models.sampling import log_probabilities
@@ -81,9 +82,10 @@ def stage_batches(model: MusicLM, clips: ClipSet, count: int) -> Iterator[dict[S
         coarse_BNK = delayed(codes_BFK[..., :own], model.coarse.config.hole)
         fine_BNK = delayed(codes_BFK[..., own:], model.fine.config.hole)
         steps = coarse_BNK.shape[1]
+        untold_BQ = torch.full_like(semantic_BQ, UNTOLD)
         told = {
-            "semantic": (semantic_BQ[..., None], prefix_BP, told_B, None),
-            "coarse": (coarse_BNK, prefix_BP, told_B, heard_by(semantic_BQ, steps)),
+            "semantic": (semantic_BQ[..., None], prefix_BP, told_B, with_melody(None, untold_BQ, untold_BQ.shape[1])),
+            "coarse": (coarse_BNK, prefix_BP, told_B, with_melody(heard_by(semantic_BQ, steps), untold_BQ, steps)),
             "fine": (fine_BNK, None, None, held_for(codes_BFK[..., :own], steps)),
         }
         found: dict[StageName, Batch] = {}

@@ -11,9 +11,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 Json: TypeAlias = Any  # what json.loads can return: mypy has no good recursive form for pydantic and SQLAlchemy
+
+NO_INPUTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 class GenerationError(Exception):
@@ -83,8 +86,8 @@ class Generator(Protocol):
     slots: int
     profile: NumericProfile
 
-    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
-        """Take an item into a free slot.
+    def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
+        """Take an item into a free slot; `inputs` has what it is made from, by role (see `inputs_of`).
 
         Raises:
             GenerationError: the recipe cannot be made by this model.
@@ -99,3 +102,13 @@ class Generator(Protocol):
         Raises:
             GenerationError: this item cannot be finished.
         """
+
+
+def inputs_of(recipe: Mapping[str, Json]) -> dict[str, str]:
+    """Return the digests of what a recipe's item is made from besides the model, by role: the vocals, the melody."""
+    controls, found = recipe["controls"], {}
+    if "accompany" in controls:
+        found["vocals"] = str(controls["accompany"]["vocals"])
+    if "melody" in controls:
+        found["melody"] = str(controls["melody"])
+    return found

@@ -10,6 +10,7 @@ import torch
 from models.material.clips import CLIP_SAMPLES, SHARD, Clip, ClipSet
 from models.material.labels import Labels
 from models.mel import MelConfig
+from models.melody.model import MelodyNetConfig
 from models.mulan.model import MulanConfig
 from models.musiclm.model import MusicLM, MusicLMConfig
 from models.musiclm.stage import coarse, fine, semantic
@@ -40,6 +41,7 @@ def config() -> MusicLMConfig:
         codec=CODEC,
         mulan=MULAN,
         semantic_model=W2V_BERT,
+        melody=MelodyNetConfig(channels=2, context=4),
         semantic=semantic(TRUNK, classes=12, prefix=PREFIX),
         coarse=coarse(TRUNK, codebooks=2, entries=16, classes=12, prefix=PREFIX),
         fine=fine(TRUNK, codebooks=2, coarse_codebooks=2, entries=16),

@@ -38,8 +38,8 @@ def read_melodies(
         jobs = [(config, shard) for shard in range(config.shards)]
         rows = []
         with ProcessPoolExecutor(workers, initializer=load_material, initargs=(data, clips)) as pool:
-            for done, melodies_NF in enumerate(pool.map(_melodies_of_shard, jobs), start=1):
-                rows.append(melodies_NF)
+            for done, shard_NF in enumerate(pool.map(_melodies_of_shard, jobs), start=1):
+                rows.append(shard_NF)
                 progress(done * SHARD, config.shards * SHARD)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:

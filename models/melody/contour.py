@@ -30,7 +30,7 @@ def skyline(notes: Iterable[tuple[float, float, int]], frames: int) -> Classes:
     classes_F = np.full(frames, REST, dtype=np.uint8)
     for onset_s, duration_s, pitch in notes:
         begin = max(round(onset_s * FRAME_RATE_HZ), 0)
-        end = min(round((onset_s + duration_s) * FRAME_RATE_HZ), frames)
+        end = max(round((onset_s + duration_s) * FRAME_RATE_HZ), 0)  # a note may end before the first frame
         classes_F[begin:end] = np.maximum(classes_F[begin:end], class_of(pitch))
     return classes_F
 

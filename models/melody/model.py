@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class MelodyNet(nn.Module):
         each_BCFP = F.gelu(self.semitones(self.local(stacked_BHFL)))
         lines_BPF = self.head(self.lines(each_BCFP.transpose(2, 3).flatten(1, 2)))
         own_BPF = F.pad(self.own(each_BCFP)[:, 0].transpose(1, 2), (0, 0, 1, 0))
-        return (lines_BPF + own_BPF).transpose(1, 2)
+        return cast(Tensor, (lines_BPF + own_BPF).transpose(1, 2))
 
     @torch.no_grad()
     def spectrum(self, x_BT: Tensor) -> Tensor:

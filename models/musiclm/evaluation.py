@@ -15,6 +15,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from models.digests import digest_of_bytes
 from models.engine.engine import Engine
 from models.engine.patterns import to_decode
 from models.engine.requests import Conditioning, Request
@@ -24,13 +25,17 @@ from models.evaluation.codec import CodecEvaluation, evaluate_codec
 from models.evaluation.drift import Drift, drift, drift_figures
 from models.evaluation.figure import Figure
 from models.evaluation.generation import evaluate_generation
+from models.evaluation.melodies import evaluate_melodies, melody_figure
 from models.evaluation.memorisation import Memorisation, memorisation, token_distances
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve, recall_at
 from models.evaluation.story import Section, StoryEvaluation, evaluate_story, story_figures
-from models.generator import GenerationError, Generator
+from models.generator import NO_INPUTS, GenerationError, Generator
+from models.judges.melody import MelodyJudge
 from models.judges.panel import Panel
 from models.material.clips import ClipSet
+from models.material.instruments import SOUNDS
+from models.material.synth import SAMPLE_RATE_HZ
 from models.mulan.sentences import Sentences, load_sentences
 from models.musiclm.model import MusicLM, load_model
 from models.registry import load_generator
@@ -61,6 +66,13 @@ STORIES: tuple[tuple[tuple[float, str, Labels], ...], ...] = (
         (15.0, "solo trumpet", Labels(instruments=("trumpet",))),
     ),
 )
+TUNES_ASKED = (
+    "solo violin",
+    "solo clarinet",
+    "solo trumpet",
+    "solo flute",
+    "a synth lead",
+)  # one melody after another
 LONG = ("calm piano music", "a rock band with drums", "waves on a beach")
 LONG_S, STORY_S, CLIP_S = 180.0, 30.0, 10.0
 MEMORISED_CLIPS, PROMPT_TOKENS = 200, 125
@@ -76,6 +88,7 @@ class Extent:
     stories: int = len(STORIES)
     long_pieces: int = len(LONG)
     memorised_clips: int = MEMORISED_CLIPS
+    melodies: int = 20
 
 
 def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, report: Report_) -> Report:
@@ -112,6 +125,7 @@ def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, report: R
             *story_figures([told for _, _, told in stories]),
             *drift_figures([drifted for _, _, drifted in long_pieces]),
             *joint_figures(model, clips, sentences, report),
+            *_melodies(generator, clips, extent.melodies, report),
         ],
         examples=[(name, clip) for name, clip, _ in long_pieces],
         notes=[f"{len(asked)} prompts, seeds 0 to {len(asked) - 1}, {version.config['takes']} takes each."],
@@ -119,9 +133,18 @@ def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, report: R
 
 
 def make(
-    generator: Generator, recipes: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None]
+    generator: Generator,
+    recipes: Sequence[Mapping[str, Any]],
+    progress: Callable[[int, int], None],
+    inputs: Sequence[Mapping[str, bytes]] = (),
 ) -> list[Waveform]:
     """Make pieces, as many side by side as the generator has slots; return their waveforms in order.
+
+    Args:
+        generator: a MusicLM.
+        recipes: what to make.
+        progress: told (made, of how many).
+        inputs: what each recipe is made from, if any is made from files.
 
     Raises:
         GenerationError: one could not be made.
@@ -130,7 +153,7 @@ def make(
     while len(made) < len(recipes):
         while waiting and busy < generator.slots:
             number, recipe = waiting.pop()
-            generator.admit(str(number), recipe)
+            generator.admit(str(number), recipe, inputs[number] if inputs else NO_INPUTS)
             busy += 1
         for outcome in generator.advance():
             busy -= 1
@@ -275,6 +298,37 @@ def _long_pieces(generator: Generator, model: MusicLM, count: int, report: Repor
         (prompt, Clip(wave, _rate(model), prompt=prompt), drift(wave, _rate(model)))
         for prompt, wave in zip(LONG, waves, strict=False)
     ]
+
+
+def _melodies(generator: Generator, clips: ClipSet, count: int, report: Report_) -> list[Figure]:
+    """Give held-out tunes, each played by one instrument that plays one note at a time, to other instruments."""
+    if not count:
+        return []
+    found = []
+    for number in clips.numbers("validation"):
+        labels = clips.clips[number].labels
+        if labels.kind == "solo" and not any(SOUNDS[name].chords for name in labels.instruments):
+            found.append(Clip(clips.waveform(number), SAMPLE_RATE_HZ, prompt=clips.clips[number].captions[0]))
+    tunes = found[:count]
+    files = [_file(tune) for tune in tunes]
+    recipes = [
+        _recipe(TUNES_ASKED[number % len(TUNES_ASKED)], number, CLIP_S, melody=digest_of_bytes(file))
+        for number, file in enumerate(files)
+    ]
+    waves = make(
+        generator,
+        recipes,
+        lambda done, total: report("melodies", done, total, {}),
+        [{"melody": file} for file in files],
+    )
+    results = [Clip(wave, SAMPLE_RATE_HZ) for wave in waves]
+    return [melody_figure(evaluate_melodies(tunes, results, MelodyJudge()))]
+
+
+def _file(clip: Clip) -> bytes:
+    file = BytesIO()
+    soundfile.write(file, clip.waveform, clip.sample_rate_hz, "PCM_16", format="FLAC")
+    return file.getvalue()
 
 
 def _in_words(story: tuple[tuple[float, str, Labels], ...]) -> str:

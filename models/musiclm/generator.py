@@ -1,8 +1,8 @@
 """Soundscapes and music from prompts: read the words, make semantic, coarse and fine codes, choose a take, master it.
 
 Of every piece a fixed number of takes is made; the one whose sound lies nearest to its words in the joint space is
-kept. Stages: condition -> semantic -> coarse -> fine -> decode -> master. Everything up to the codes depends on the
-recipe alone.
+kept. Stages: (listen ->) condition -> semantic -> coarse -> fine -> decode -> master. Everything up to the codes
+depends on the recipe and its melody alone.
 
 Shapes: T samples, F codec frames, K codebooks.
 """
@@ -24,16 +24,20 @@ from torch import Tensor
 from models.digests import digest_of_bytes
 from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
-from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
+from models.melody.contour import REST, UNTOLD, Classes
+from models.melody.hearing import hear_melody
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName, load_model
 from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
+from models.recording import RecordingError, read_recording
 from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
+MELODY = "melody"  # the control, and the role of its input
 _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
 _PREFIX_ROOM = 32  # rows before the codes, at most
@@ -46,10 +50,18 @@ class _Item:
 
     recipe: Mapping[str, Json]
     telling: Telling
-    condition: StageRecord
+    read: tuple[StageRecord, ...]  # how melody and words were read
     started_at: datetime
     waiting: int  # takes that are not finished
     takes: list[Take] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listened:
+    """A melody heard, and the record of it."""
+
+    classes_F: Classes
+    record: StageRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,19 +102,22 @@ class MusicLMGenerator:
         self._running: dict[str, Take] = {}
         self.profile = backend.profile(self._engines["semantic"].backend, device=device, slots=slots)
 
-    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
-        """Read the words and queue all takes.
+    def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
+        """Read the words, hear the melody, and queue all takes.
 
         Raises:
             GenerationError: the recipe asks for what this model does not make.
         """
         started_at, began = datetime.now(UTC), time.perf_counter()
         try:
-            if unknown := sorted(set(recipe["controls"]) - {"story"}):
+            if unknown := sorted(set(recipe["controls"]) - {"story", MELODY}):
                 raise GenerationError(f"{self.version.name} has no control {unknown[0]!r}; say it in the prompt")
             telling = Telling(sections_of(recipe), self._sentences, self._model.mulan)
             samples = round(float(recipe["duration_s"]) * self._model.config.codec.sample_rate_hz)
             seed = int(recipe["seed"])
+            listened = self._listen(recipe["controls"].get(MELODY), inputs)
+        except RecordingError as error:
+            raise GenerationError(f"the melody: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
         tokens = [tokens_P.tolist() for tokens_P in telling.tokens_P]
@@ -114,13 +129,47 @@ class MusicLMGenerator:
             wall_s=time.perf_counter() - began,
             detail={"mulan_tokens": tokens},
         )
-        item = _Item(recipe, telling, condition, started_at, self._takes)
+        records = (condition,) if listened is None else (listened.record, condition)
+        item = _Item(recipe, telling, records, started_at, self._takes)
         self._items[key] = item
         frames = math.ceil(samples / self._model.config.codec.hop_length)
+        melody_Q = torch.full((-(-frames // 2),), UNTOLD)
+        if listened is not None:
+            heard_Q = torch.from_numpy(listened.classes_F[: len(melody_Q)]).long()
+            melody_Q[: len(heard_Q)] = heard_Q
         for number in range(self._takes):
-            take = Take(key, number, seed, telling, self._model, self._sampling, frames)
+            take = Take(key, number, seed, telling, self._model, self._sampling, frames, melody_Q)
             item.takes.append(take)
             self._submit(take)
+
+    def _listen(self, melody: str | None, inputs: Mapping[str, bytes]) -> _Listened | None:
+        """Hear the melody that a recipe names by its digest.
+
+        Raises:
+            RecordingError: it cannot be read.
+            GenerationError: it is another than the recipe's.
+        """
+        if melody is None:
+            return None
+        started_at, began = datetime.now(UTC), time.perf_counter()
+        recording = read_recording(inputs[MELODY], "a melody")
+        if recording.digest != melody:
+            raise GenerationError(f"the recipe names the melody {melody}, given was {recording.digest}")
+        classes_F = hear_melody(recording, self._model.melody)
+        record = StageRecord(
+            name="listen",
+            input_digest=melody,
+            output_digest=digest_of_bytes(classes_F.tobytes()),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={
+                "frames": len(classes_F),
+                "pitched": round(float((classes_F > REST).mean()), 4),
+                "file": recording.kept_as,
+                "warnings": list(recording.warnings),
+            },
+        )
+        return _Listened(classes_F, record)
 
     def advance(self) -> Sequence[Outcome]:
         """Run some steps of every stage; return the pieces of which all takes are made."""
@@ -177,7 +226,7 @@ class MusicLMGenerator:
                 ProductFile(role="codes", name=NAME, media_type=MEDIA_TYPE, data=codes),
             ),
             duration_s=mastered.duration_s,
-            stages=(item.condition, *self._stage_records(item, take), decoded, mastering),
+            stages=(*item.read, *self._stage_records(item, take), decoded, mastering),
             attributes={
                 "title": item.recipe["prompt"],
                 "likeness": round(likenesses[best], 4),
@@ -226,7 +275,7 @@ class MusicLMGenerator:
         return telling.likeness(spans)
 
     def _stage_records(self, item: _Item, take: Take) -> list[StageRecord]:
-        records, before = [], item.condition.output_digest
+        records, before = [], item.read[-1].output_digest
         for name in STAGES:
             codes = take.made[name]
             after = digest_of_bytes(codes.astype("<i2").tobytes())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.mel import MelConfig
+from models.melody.model import MelodyNet, MelodyNetConfig
 from models.mulan.model import Mulan, MulanConfig
 from models.musiclm.stage import Stage, StageConfig
 from models.packing import pack, unpack
@@ -20,7 +21,8 @@ from models.weights import CorruptModelError, ModelVersion, load_tensors
 
 StageName = Literal["semantic", "coarse", "fine"]
 STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
-_WHOLE = ("quantiser.codebooks_KVD", "centres_CD")  # and all of MuLan, which is small
+_WHOLE = ("quantiser.codebooks_KVD", "centres_CD")
+_WHOLE_PARTS = ("mulan", "melody")  # they are small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class MusicLMConfig:
     codec: SoundStreamConfig
     mulan: MulanConfig
     semantic_model: W2vBertConfig
+    melody: MelodyNetConfig
     semantic: StageConfig
     coarse: StageConfig
     fine: StageConfig
@@ -61,6 +64,7 @@ def config_from(values: Mapping[str, Any]) -> MusicLMConfig:
             }
         ),
         semantic_model=W2vBertConfig(**semantic_model | {"mel": MelConfig(**semantic_model["mel"])}),
+        melody=MelodyNetConfig(**values["melody"]),
         semantic=stage(values["semantic"]),
         coarse=stage(values["coarse"]),
         fine=stage(values["fine"]),
@@ -74,7 +78,7 @@ class MusicLM(nn.Module):
         super().__init__()
         self.config = config
         self.codec, self.mulan = SoundStream(config.codec), Mulan(config.mulan)
-        self.semantic_model = W2vBert(config.semantic_model)
+        self.semantic_model, self.melody = W2vBert(config.semantic_model), MelodyNet(config.melody)
         self.semantic, self.coarse, self.fine = Stage(config.semantic), Stage(config.coarse), Stage(config.fine)
 
     def stage(self, name: StageName) -> Stage:
@@ -86,7 +90,7 @@ class MusicLM(nn.Module):
         tensors: dict[str, Tensor] = {}
         for name, part in self.named_children():
             state = part.state_dict()
-            kept = pack(state, whole=state if name == "mulan" else _WHOLE)
+            kept = pack(state, whole=state if name in _WHOLE_PARTS else _WHOLE)
             tensors |= {f"{name}.{key}": value for key, value in kept.items()}
         return tensors
 

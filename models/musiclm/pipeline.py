@@ -1,8 +1,10 @@
 """The steps from free material to musiclm-small, each resumable, in the order they depend on each other.
 
     clips -> codec -> decoder
-                   -> codes -> coarse-stage (with the tokens below), fine-stage
-          -> joint, semantic -> tokens -> semantic-stage
+                   -> codes -> coarse-stage (with the tokens below) -> coarse-melody
+                            -> fine-stage
+          -> joint, semantic -> tokens -> semantic-stage -> semantic-melody
+          -> melodies (for both of these) -> melody
 
 Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
 side by side, in processes of their own.
@@ -23,14 +25,15 @@ from models.material.clips import ClipSet
 from models.material.melodies import read_melodies
 from models.material.render import RenderConfig, render
 from models.melody.contour import Classes
+from models.melody.model import MelodyNet
 from models.melody.training import MelodyTrainee
 from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
-from models.musiclm.model import STAGES, MusicLM, MusicLMConfig, StageName
+from models.musiclm.model import MusicLM, MusicLMConfig, StageName
 from models.musiclm.release import PARTS, release
-from models.musiclm.stage import Stage
+from models.musiclm.stage import Stage, small
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
 from models.musiclm.training import StageTrainee
 from models.soundstream.codec import SoundStream
@@ -166,6 +169,11 @@ class Pipeline:
         """The trained semantic model."""
         return self._trained("semantic", W2vBert(recipes.semantic("")[0].model))
 
+    @cached_property
+    def melody(self) -> MelodyNet:
+        """The trained net that hears melodies."""
+        return self._trained("melody", MelodyNet(recipes.melody("")[0].model))
+
     @property
     def released(self) -> ModelVersion | None:
         """The version that the last step wrote, if it was made."""
@@ -174,16 +182,22 @@ class Pipeline:
 
     def _release(self) -> None:
         if self.released is None:
-            stages = {kind: recipes.stage(kind, "")[0].stage for kind in STAGES}
-            sizes = MusicLMConfig(
-                codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config, **stages
-            )
-            model = MusicLM(sizes)
+            sizes = small()
+            stages = {"semantic": sizes.semantic, "coarse": sizes.coarse, "fine": sizes.fine}
+            config = MusicLMConfig(
+                codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config,
+                melody=self.melody.config, **stages,
+            )  # fmt: skip
+            model = MusicLM(config)
             parts = {
                 "codec": self._trained("decoder", SoundStream(self.codec.config)),
                 "mulan": self.joint,
                 "semantic_model": self.semantic,
-            } | {kind: self._trained(f"{kind}-stage", Stage(stages[kind])) for kind in STAGES}
+                "melody": self.melody,
+                "semantic": self._trained("semantic-melody", Stage(sizes.semantic)),
+                "coarse": self._trained("coarse-melody", Stage(sizes.coarse)),
+                "fine": self._trained("fine-stage", Stage(sizes.fine)),
+            }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
             plot_curves([self._paths.part(name) for name in PARTS], self._paths.part("curves.png"))

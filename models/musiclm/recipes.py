@@ -51,7 +51,7 @@ def joint(manifest: str) -> tuple[MulanTrainingConfig, Schedule]:
 
 def melody(manifest: str) -> tuple[MelodyTrainingConfig, Schedule]:
     """Return the recipe of the net that hears melodies."""
-    schedule = Schedule(steps=1500, learning_rate=2e-3, warmup=50, last=0.02, evaluate_every=250)
+    schedule = Schedule(steps=1000, learning_rate=2e-3, warmup=50, last=0.02, evaluate_every=250)
     return MelodyTrainingConfig(manifest=manifest), schedule
 
 
@@ -78,5 +78,5 @@ def with_melody(kind: Literal["semantic", "coarse"], manifest: str) -> tuple[Sta
     """Return the recipe of a stage's second part: it goes on, and learns what melodies are."""
     config, schedule = stage(kind, manifest)
     config = replace(config, stage=getattr(stages.small(), kind), seed=config.seed + 10, melody_told=0.5)
-    steps = {"semantic": 1200, "coarse": 1600}[kind]
+    steps = {"semantic": 700, "coarse": 1000}[kind]
     return config, replace(schedule, steps=steps, learning_rate=6e-4, warmup=50)

@@ -21,7 +21,10 @@ NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 6
 _BODY = Path(__file__).with_name("card_body.md")
-PARTS = ("codec", "decoder", "joint", "semantic", "semantic-stage", "coarse-stage", "fine-stage")
+PARTS = (
+    "codec", "decoder", "joint", "semantic", "melody",
+    "semantic-stage", "semantic-melody", "coarse-stage", "coarse-melody", "fine-stage",
+)  # fmt: skip
 
 
 def sampling() -> Sampling:

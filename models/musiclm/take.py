@@ -1,4 +1,4 @@
-"""One take of a piece, from its telling to its codes: which request comes next, stage by stage, window by window.
+"""One take of a piece, from its telling and its melody to its codes: what comes next, stage by stage, by windows.
 
 Everything depends on the recipe and the number of the take alone.
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
 from models.musiclm.model import STAGES, MusicLM, StageName
-from models.musiclm.stage import heard_by
+from models.musiclm.stage import heard_by, with_melody
 from models.musiclm.telling import Telling
 from models.musiclm.windows import Window, Windowing
 
@@ -70,6 +70,7 @@ class Take:
     model: MusicLM
     sampling: Sampling
     codec_frames: int
+    melody_Q: Tensor  # a class for each semantic frame
     made: dict[StageName, Codes] = field(default_factory=dict)
     wall_s: dict[StageName, float] = field(default_factory=dict)
     nats: dict[StageName, float] = field(default_factory=dict)
@@ -131,14 +132,17 @@ class Take:
             top_k=sampling.top_k,
         )
 
-    def _added(self, name: StageName, window: Window, steps: int) -> Tensor | None:
+    def _added(self, name: StageName, window: Window, steps: int) -> Tensor:
         stage = self.model.stage(name)
         device = stage.start_1D.device
         if name == "semantic":
-            return None
+            melody_Q = self.melody_Q[window.start : window.end].to(device)
+            return stage.embed_added(with_melody(None, melody_Q, steps))
         if name == "coarse":
-            tokens_Q = torch.from_numpy(self.made["semantic"][window.start // 2 : -(-window.end // 2), 0]).to(device)
-            return stage.embed_added(heard_by(tokens_Q, steps))
+            heard = slice(window.start // 2, -(-window.end // 2))
+            tokens_Q = torch.from_numpy(self.made["semantic"][heard, 0]).to(device)
+            melody_Q = self.melody_Q[heard].to(device)
+            return stage.embed_added(with_melody(heard_by(tokens_Q, steps), melody_Q, steps))
         codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
         frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
         return stage.embed_added(codes_WK[frames])

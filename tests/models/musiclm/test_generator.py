@@ -9,6 +9,7 @@ import soundfile
 import tiny_musiclm
 import torch
 
+from models.digests import digest_of_bytes
 from models.generator import GenerationError
 from models.musiclm.codes_file import CodesError, read_codes
 from models.musiclm.model import load_model
@@ -29,14 +30,27 @@ def story(*sections):
     return [{"at_s": at, "prompt": prompt} for at, prompt in sections]
 
 
-def make(version, recipes, slots=4, **how):
+def hummed(hertz, seconds=2.0):
+    """A file with a tone, and its digest."""
+    file = io.BytesIO()
+    soundfile.write(
+        file,
+        0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * 22_050)) / 22_050),
+        22_050,
+        "PCM_16",
+        format="WAV",
+    )
+    return file.getvalue(), digest_of_bytes(file.getvalue())
+
+
+def make(version, recipes, slots=4, inputs=None, **how):
     generator = load_generator(version, slots=slots, **how)
     waiting, made = list(enumerate(recipes)), {}
     busy = 0
     while len(made) < len(recipes):
         while waiting and busy < slots:
             number, each = waiting.pop(0)
-            generator.admit(str(number), each)
+            generator.admit(str(number), each, inputs or {})
             busy += 1
         for outcome in generator.advance():
             busy -= 1
@@ -60,6 +74,25 @@ def test_the_same_recipe_gives_the_same_bits_alone_and_in_company_and_in_any_slo
 def test_seed_and_words_make_a_difference(version):
     pieces = make(version, [recipe(), recipe(seed=2), recipe("rain")])
     assert len({data(piece, "codes") for piece in pieces}) == 3
+
+
+def test_a_melody_is_heard_makes_a_difference_and_is_recorded(version):
+    data_of_tone, digest = hummed(440)
+    told = recipe(melody=digest)
+    plain, first = make(version, [recipe()])[0], make(version, [told], inputs={"melody": data_of_tone})[0]
+    company = make(version, [told] * 3, inputs={"melody": data_of_tone})[2]
+    assert data(first, "codes") == data(company, "codes") != data(plain, "codes")
+    listened = first.stages[0]
+    assert (listened.name, listened.input_digest, listened.detail["frames"]) == ("listen", digest, 50)
+    assert [stage.name for stage in first.stages[1:]] == [stage.name for stage in plain.stages]
+
+
+def test_another_melody_than_the_recipe_names_or_none_that_can_be_read_is_refused(version):
+    generator, (tone, digest) = load_generator(version, slots=1), hummed(440)
+    with pytest.raises(GenerationError, match="given was"):
+        generator.admit("a", recipe(melody=digest), {"melody": hummed(550)[0]})
+    with pytest.raises(GenerationError, match="the melody: cannot be read as sound"):
+        generator.admit("a", recipe(melody=digest), {"melody": tone[:20]})
 
 
 def test_a_piece_lasts_as_long_as_asked_and_is_audible(version):

@@ -12,7 +12,7 @@ from tiny_musiclm import model
 from models.engine.engine import Engine
 from models.engine.patterns import Delay, to_decode
 from models.engine.requests import Conditioning, Request
-from models.musiclm.stage import Stage, heard_by, paper
+from models.musiclm.stage import Stage, heard_by, paper, with_melody, without_melody
 from models.musiclm.training import delayed
 
 
@@ -26,7 +26,7 @@ def test_training_and_engine_lay_codes_out_alike(frames, codebooks, seed):
 def test_the_engine_plays_what_training_predicts():
     stage = model().coarse
     prefix, semantic = torch.tensor([1, 5, 7]), torch.randint(12, (6,), generator=torch.Generator().manual_seed(0))
-    added = heard_by(semantic, 13)
+    added = with_melody(heard_by(semantic, 13), torch.arange(6) + 2, 13)
     engine = Engine(stage, slots=2, cache_length=128)
     with torch.inference_mode():
         request = Request(
@@ -46,6 +46,31 @@ def test_the_engine_plays_what_training_predicts():
     free = codes != stage.config.hole
     assert torch.equal(logits.argmax(dim=-1)[free], codes[free])
     assert len(codes[free].unique()) > 2
+
+
+def test_a_stage_that_learns_melodies_begins_as_what_it_was():
+    for told, added in (
+        (model().semantic, None),
+        (model().coarse, heard_by(torch.randint(12, (1, 5), generator=torch.Generator().manual_seed(0)), 9)),
+    ):
+        before = Stage(without_melody(told.config))
+        before.reset_parameters(torch.Generator().manual_seed(1))
+        torch.nn.init.normal_(before.heads_KVD)
+        torch.nn.init.normal_(before.added.weight)
+        told.take_up(before)
+        codes, prefix = torch.randint(12, (1, 9, told.codebooks)), torch.tensor([[1, 5, 7]])
+        with torch.inference_mode():
+            a = before(codes, prefix, torch.tensor([True]), added)
+            b = told(codes, prefix, torch.tensor([True]), with_melody(added, torch.arange(9)[None], 9))
+        assert torch.equal(a, b)
+
+
+def test_the_melody_of_a_step_is_that_of_its_time():
+    melody = torch.tensor([5, 6, 7])
+    assert with_melody(None, melody, 3)[:, 0].tolist() == [5, 6, 7]
+    both = with_melody(heard_by(torch.tensor([1, 2, 3]), 8), melody, 8)
+    assert both[:, 2].tolist() == [5, 5, 6, 6, 7, 7, 7, 7]
+    assert both[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 3, 3]
 
 
 def test_what_is_left_untold_makes_no_difference():
@@ -86,7 +111,9 @@ def test_a_shrunken_paper_stage_learns_from_one_step(name):
         torch.randint(1024, (2, settings.prefix_codebooks), generator=draw) if settings.prefix_codebooks else None
     )
     added = (
-        torch.randint(1024, (2, 12, settings.added_codebooks), generator=draw) if settings.added_codebooks else None
+        torch.randint(settings.added_entries, (2, 12, settings.added_codebooks), generator=draw)
+        if settings.added_codebooks
+        else None
     )
     optimiser = torch.optim.AdamW(stage.parameters(), lr=3e-3)
 
@@ -109,7 +136,9 @@ def test_a_stage_of_the_papers_size_learns_from_one_step_on_a_gpu(name):
     codes = torch.randint(settings.entries, (1, 64, settings.codebooks), device="cuda")
     prefix = torch.randint(1024, (1, settings.prefix_codebooks), device="cuda") if settings.prefix_codebooks else None
     added = (
-        torch.randint(1024, (1, 64, settings.added_codebooks), device="cuda") if settings.added_codebooks else None
+        torch.randint(settings.added_entries, (1, 64, settings.added_codebooks), device="cuda")
+        if settings.added_codebooks
+        else None
     )
     optimiser = torch.optim.SGD(stage.parameters(), lr=0.1)
 

@@ -62,9 +62,12 @@ def stage(folder):
 
     known = SemanticTokens(semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3))
     recipe = StageTrainingConfig(
-        stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32"
-    )
-    return StageTrainee(recipe, known, tokens(16, 12, 500, 4), range(8), range(8, 12)), recipe
+        stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32",
+        melody_told=0.5,
+    )  # fmt: skip
+    melodies = tokens(62, 12, 250).numpy().astype(np.uint8)
+    codes = tokens(16, 12, 500, 4)
+    return StageTrainee(recipe, known, codes, range(8), range(8, 12), melodies_NQ=melodies), recipe
 
 
 def timeless(metrics):

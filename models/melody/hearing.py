@@ -1,0 +1,31 @@
+"""Hears the melody of a recording, of any length, in pieces that overlap.
+
+Shapes: T samples, F frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.signal import resample_poly
+
+from models.melody.contour import Classes
+from models.melody.model import HOP_LENGTH, SAMPLE_RATE_HZ, MelodyNet
+from models.recording import Recording
+
+_PIECE, _MARGIN = 250, 25  # frames; a frame hears 13 to each side
+
+
+def hear_melody(recording: Recording, net: MelodyNet) -> Classes:
+    """Return classes_F of a recording, all of its channels together."""
+    rate = recording.sample_rate_hz
+    mono_T = np.asarray(resample_poly(recording.mono_T, SAMPLE_RATE_HZ, rate), dtype=np.float32)
+    frames = -(-len(mono_T) // HOP_LENGTH)
+    x_T = np.pad(mono_T, (_MARGIN * HOP_LENGTH, frames * HOP_LENGTH - len(mono_T) + _MARGIN * HOP_LENGTH))
+    device = net.head.weight.device
+    heard = []
+    for start in range(0, frames, _PIECE):
+        piece = min(_PIECE, frames - start)
+        x_1T = torch.from_numpy(x_T[None, start * HOP_LENGTH : (start + piece + 2 * _MARGIN) * HOP_LENGTH])
+        heard.append(net.classes(x_1T.to(device))[0, _MARGIN : _MARGIN + piece].cpu())
+    return torch.cat(heard).numpy().astype(np.uint8)
