@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 Json: TypeAlias = Any  # what json.loads can return: mypy has no good recursive form for pydantic and SQLAlchemy
 
+MELODY: Final = "melody"  # a control, and the role of its file
 NO_INPUTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
@@ -109,6 +110,6 @@ def inputs_of(recipe: Mapping[str, Json]) -> dict[str, str]:
     controls, found = recipe["controls"], {}
     if "accompany" in controls:
         found["vocals"] = str(controls["accompany"]["vocals"])
-    if "melody" in controls:
-        found["melody"] = str(controls["melody"])
+    if MELODY in controls:
+        found[MELODY] = str(controls[MELODY])
     return found

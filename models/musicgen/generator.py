@@ -25,11 +25,12 @@ from models.engine.engine import Engine
 from models.engine.memory import SHARE, free_bytes, slots_within
 from models.engine.patterns import to_decode
 from models.engine.requests import Completion, EngineError, Request
-from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.generator import MELODY, NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
 from models.musicgen.model import Told, load_model
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.windows import Window, Windowing
+from models.recording import Recording, RecordingError, read_recording
 from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
@@ -86,20 +87,21 @@ class MusicGenGenerator:
         self._items: dict[str, _Item] = {}
         self.profile = backend.profile(self._engine.backend, device=device, slots=slots)
 
-    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
-        """Encode the words and queue the first window.
+    def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
+        """Encode the words and the melody, and queue the first window.
 
         Raises:
             GenerationError: the recipe asks for what this model does not make.
         """
         started_at, began = datetime.now(UTC), time.perf_counter()
         try:
-            if recipe["controls"]:
-                raise GenerationError(
-                    f"{self.version.name} has no control {min(recipe['controls'])!r}; say it in words"
-                )
-            told = self._model.condition(recipe["prompt"])
+            if unknown := set(recipe["controls"]) - ({MELODY} if self._model.melodic else set()):
+                raise GenerationError(f"{self.version.name} has no control {min(unknown)!r}; say it in words")
+            melody = self._read_melody(recipe["controls"].get(MELODY), inputs)
+            told = self._model.condition(recipe["prompt"], None if melody is None else self._model.chroma(melody))
             samples = round(float(recipe["duration_s"]) * self._model.sample_rate_hz)
+        except RecordingError as error:
+            raise GenerationError(f"the melody: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
         heard = (
@@ -111,7 +113,7 @@ class MusicGenGenerator:
             output_digest=digest_of_bytes(heard.float().cpu().numpy().astype("<f4").tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"rows": len(heard)},
+            detail={"rows": len(heard)} | ({} if melody is None else {"melody": melody.digest}),
         )
         frames = math.ceil(samples / self._model.hop_length)
         codes_TK = np.zeros((frames, self._model.decoder.codebooks), dtype=np.int64)
@@ -122,6 +124,14 @@ class MusicGenGenerator:
         except EngineError as error:
             del self._items[key]
             raise GenerationError(f"the prompt is too long: {error}") from error
+
+    def _read_melody(self, digest: str | None, inputs: Mapping[str, bytes]) -> Recording | None:
+        if digest is None:
+            return None
+        recording = read_recording(inputs[MELODY], "a melody")
+        if recording.digest != digest:
+            raise GenerationError(f"the recipe names the melody {digest}, given was {recording.digest}")
+        return recording
 
     def advance(self) -> Sequence[Outcome]:
         """Run some engine steps; return the pieces whose codes are complete."""

@@ -24,7 +24,7 @@ from torch import Tensor
 from models.digests import digest_of_bytes
 from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
-from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.generator import MELODY, NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
 from models.melody.contour import REST, UNTOLD, Classes
 from models.melody.hearing import hear_melody
@@ -37,7 +37,6 @@ from models.recording import RecordingError, read_recording
 from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
-MELODY = "melody"  # the control, and the role of its input
 _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
 _PREFIX_ROOM = 32  # rows before the codes, at most

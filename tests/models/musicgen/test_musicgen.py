@@ -1,5 +1,6 @@
 """MusicGen through our engine, against transformers on the same checkpoint."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_musicgen import PROMPT, WORDS, save
 from transformers import PreTrainedModel
 
+from models.digests import digest_of_bytes
 from models.engine.backend import Backend
 from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
@@ -21,6 +24,7 @@ from models.engine.requests import Request
 from models.generator import GenerationError, Generator, Json, Product
 from models.musicgen.checkpoint import convert, download
 from models.musicgen.model import MusicGen, Told, load_model
+from models.recording import read_recording
 from models.registry import load_generator
 from models.weights import CorruptModelError, ModelVersion, UnknownModelError
 
@@ -131,9 +135,6 @@ def make(generator: Generator, recipes: dict[str, dict[str, Json]]) -> dict[str,
 
 
 def test_a_piece_has_its_length_and_channels_and_repeats_in_any_company(kind: str, version: ModelVersion) -> None:
-    import io
-
-    import soundfile
 
     generator = load_generator(version, slots=3)
     together = make(generator, {str(n): recipe(n) for n in range(4)})
@@ -148,6 +149,26 @@ def test_a_piece_has_its_length_and_channels_and_repeats_in_any_company(kind: st
 def test_a_piece_longer_than_a_window_goes_on_from_its_end(version: ModelVersion) -> None:
     made = make(load_generator(version, slots=1), {"a": recipe(1, duration_s=33.0)})["a"]
     assert made.duration_s == 33.0
+
+
+def test_the_melody_variant_is_told_a_melody_and_the_others_refuse_it(kind: str, version: ModelVersion) -> None:
+    file = io.BytesIO()
+    tones = np.repeat([440.0, 523.25, 392.0], 22_050)
+    soundfile.write(file, 0.3 * np.sin(2 * np.pi * np.cumsum(tones) / 22_050), 22_050, format="WAV")
+    sung = recipe(1) | {"controls": {"melody": digest_of_bytes(file.getvalue())}}
+    generator, inputs = load_generator(version, slots=2), {"melody": file.getvalue()}
+    if kind != "melody":
+        with pytest.raises(GenerationError, match="no control 'melody'"):
+            generator.admit("a", sung, inputs)
+        return
+    recording = read_recording(file.getvalue(), "a melody")
+    heard = generator._model.chroma(recording).argmax(dim=1)  # the checkpoint's own extractor: classes from C
+    assert {9, 0, 7} <= set(heard.tolist())
+    generator.admit("with", sung, inputs)
+    generator.admit("without", recipe(1))
+    conditions = {key: item.condition for key, item in generator._items.items()}
+    assert conditions["with"].output_digest != conditions["without"].output_digest
+    assert conditions["with"].detail["melody"] == recording.digest
 
 
 def test_controls_are_refused(version: ModelVersion) -> None:
