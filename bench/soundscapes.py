@@ -1,0 +1,101 @@
+"""How fast musiclm-small makes clips of ten seconds, and how much memory the whole of Tutti takes meanwhile.
+
+The model alone: one clip after a first one, and a batch of 16, in this process on one thread. The whole: an order of
+16 by two workers in a new home, all processes counted (those shared with nobody in full, shared pages in parts).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from bench.commands import tutti
+from bench.support import finish, parser, show, temporary_home
+from db.postgres import EmbeddedPostgres
+from models.generator import Generator
+from models.musiclm.evaluation import make
+from models.registry import find_version, load_generator
+
+CLIP_S, BATCH = 10.0, 16
+PROMPTS = ("slow solo flute", "rain on leaves", "an up-tempo funk band with drums", "calm piano and a string quartet")
+
+
+def seconds(generator: Generator, count: int, first_seed: int) -> tuple[float, float]:
+    """Make clips; return (wall, processor) seconds."""
+    recipes = [
+        {"prompt": PROMPTS[n % len(PROMPTS)], "seed": first_seed + n, "duration_s": CLIP_S, "controls": {}}
+        for n in range(count)
+    ]
+    wall, processor = time.perf_counter(), time.process_time()
+    make(generator, recipes, lambda _done, _total: None)
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+@contextmanager
+def peak_of_home(home: Path) -> Iterator[list[float]]:
+    """Follow the memory of all processes of a home, in MB, in item 0."""
+    peak, stop = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            peak[0] = max(peak[0], _used_bytes(home) / 2**20)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _used_bytes(home: Path) -> int:
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("TUTTI_HOME") == str(home):
+                found[process.pid] = process
+    with suppress(psutil.Error, TypeError):  # it has no environment of ours
+        server = psutil.Process(EmbeddedPostgres(home).status().pid)
+        found |= {process.pid: process for process in (server, *server.children())}
+    used = 0
+    for process in found.values():
+        with suppress(psutil.Error):
+            used += process.memory_full_info().pss
+    return used
+
+
+def main() -> None:
+    given = parser(__doc__).parse_args()
+    generator = load_generator(find_version("musiclm-small", []), slots=8)
+    seconds(generator, 1, 0)
+    alone, batch = seconds(generator, 1, 1), seconds(generator, BATCH, 2)
+    del generator
+    with temporary_home() as home:
+        order = home / "order.yaml"
+        tracks = ", ".join(f"{{prompt: {prompt}, count: {BATCH // len(PROMPTS)}}}" for prompt in PROMPTS)
+        order.write_text(f"catalogue: soundscapes\nkind: soundscape\nduration_s: {CLIP_S}\ntracks: [{tracks}]\n")
+        try:
+            with peak_of_home(home) as peak:
+                began = time.perf_counter()
+                made = tutti(home, "generate", str(order), "--workers", "2")["made"]
+                whole_s = time.perf_counter() - began
+        finally:
+            tutti(home, "down")
+    rows = [
+        {"what": "one clip, warm", "wall_s": alone[0], "processor_s": alone[1], "audio_s": CLIP_S},
+        {"what": f"batch of {BATCH}", "wall_s": batch[0], "processor_s": batch[1], "audio_s": CLIP_S * BATCH},
+        {"what": "tutti generate", "wall_s": whole_s, "processor_s": "", "audio_s": CLIP_S * made},
+    ]
+    show(rows)
+    print(f"all processes at their peak: {peak[0]:.0f} MB")
+    finish("soundscapes", {"rows": rows, "peak_mb": round(peak[0])}, as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()
