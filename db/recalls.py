@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.database import Session
 from db.json_values import checked_text
-from db.ledger import NewEntry, append
+from db.ledger import Entry, NewEntry, append
+from db.tables import ledger_entries
 
 WITHDRAWAL: Final = "withdrawal"
 ERASURE: Final = "erasure"
@@ -110,6 +111,23 @@ def withdraw(session: Session, assets: Sequence[str], reason: str) -> list[str]:
     body = {"reason": reason, "time": _now()}
     append(session, [NewEntry(WITHDRAWAL, asset, {"asset": asset, **body}) for asset in withdrawn])
     return withdrawn
+
+
+def withdrawals(session: Session) -> dict[str, str]:
+    """Return the reason why each asset is off the catalogues, by id, as the rows have it."""
+    rows = session.execute(text("SELECT asset_id, reason FROM withdrawals"))
+    return {row.asset_id: row.reason for row in rows}
+
+
+def withdrawals_entered(session: Session) -> dict[str, str]:
+    """Return the same as the ledger has it.
+
+    Raises:
+        LedgerError: the body of such an entry is damaged.
+    """
+    query = select(ledger_entries).where(ledger_entries.c.kind == WITHDRAWAL).order_by(ledger_entries.c.index)
+    entries = [Entry(**row._mapping) for row in session.execute(query)]
+    return {entry.subject: str(entry.content.get("reason")) for entry in entries}
 
 
 def note_erasure(session: Session, digest: str, reason: str) -> None:

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from models.weights import CARD, CONFIG, WEIGHTS, CorruptModelError, ModelVersion
+from models.weights import CARD, CONFIG, WEIGHTS, CorruptModelError, ModelVersion, digest_from
 
 SIGNATURE: Final = "model.sig"
 _BUNDLE_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -138,6 +138,16 @@ def check_signature(version: ModelVersion, trusted: Iterable[ec.EllipticCurvePub
             raise CorruptModelError(f"{version.path / name} is not the file that was signed")
     card = version.path / CARD
     return SignatureReport(True, hint, card.is_file() and signed.get(CARD) == _sha256(card))
+
+
+def signed_digest(version: ModelVersion) -> str | None:
+    """Return the digest of the version that the signature beside it is of; None if there is none that tells."""
+    try:
+        bundle = json.loads((version.path / SIGNATURE).read_text(encoding="utf-8"))
+        statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+        return digest_from(_resources(version.path, statement))
+    except (OSError, ValueError, KeyError, TypeError, CorruptModelError):
+        return None
 
 
 def _resources(path: Path, statement: Mapping[str, Any]) -> dict[str, str]:

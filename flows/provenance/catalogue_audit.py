@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from db.assets import Asset, AssetFilter, lineage, list_assets
+from db.assets import Asset, AssetFilter, Lineage, lineages, list_assets
 from db.checkpoints import Checkpoint
 from db.database import Session
 from db.errors import CorruptObjectError, LedgerError, MissingObjectError
-from db.ledger import TreeBuilder, stored_nodes, stream_entries, tree_head
+from db.ledger import Entry, TreeBuilder, stored_nodes, stream_entries, tree_head
 from db.merkle import leaf_hash
+from db.recalls import withdrawals, withdrawals_entered
 from flows.provenance.audits import Auditor
 from flows.provenance.checks import Audit, Check
-from flows.provenance.evidence import asset_entries
+from flows.provenance.evidence import entries_of_assets
 from flows.provenance.stored import rows_check
 
 _NAMED: Final = 10
+_AT_ONCE: Final = 200  # assets
 NEEDED: Final = ("ledger", "history", "rows", "objects")
 
 
@@ -51,29 +53,43 @@ def audit_catalogue(
     database = auditor.backend.database
     with database.unit_of_work() as session:
         checkpoint, history = auditor.checkpoint(session)
-        checks = [*ledger_checks(session, checkpoint), *(history or [_not_signed()])]
+        signed, damaged = _kept(auditor, session)
+        checks = ledger_checks(session, [*signed, *([checkpoint] if checkpoint else [])])
+        checks.extend(history or [_not_signed()])
+        if signed or damaged:
+            checks.append(
+                _Tally(len(signed), damaged).check("checkpoints", "checkpoints kept outside, each as it was signed")
+            )
+        checks.append(_withdrawals(session))
         assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None, withdrawn=True))
     checks.extend(_asset_checks(auditor, assets, report))
     subject = f"catalogue {catalogue}" if catalogue is not None else "everything"
     return Audit(subject=subject, checks=checks, needed=NEEDED)
 
 
-def ledger_checks(session: Session, checkpoint: Checkpoint | None) -> list[Check]:
-    """Hash every entry again and build the tree anew."""
+def ledger_checks(session: Session, checkpoints: Sequence[Checkpoint]) -> list[Check]:
+    """Hash every entry again and build the tree anew; it must have had the root of every checkpoint at its size."""
     tree, entries = TreeBuilder(), _Tally()
-    signed_root: bytes | None = None
+    sizes = {checkpoint.head.size for checkpoint in checkpoints}
+    roots: dict[int, bytes] = {}
     for entry in stream_entries(session):
         hashed = leaf_hash(entry.body)
         if hashed != entry.leaf_hash:
             entries.wrong.append(f"entry {entry.index} was changed: its body has another hash")
+        elif not entry.filed_as_entered:
+            entries.wrong.append(f"entry {entry.index} was changed: its kind or subject is not that of its body")
         if entry.index != entries.looked_at:
             entries.wrong.append(f"entries {entries.looked_at} to {entry.index - 1} are missing")
         entries.looked_at = entry.index + 1
         tree.add(hashed)
-        if checkpoint is not None and tree.size == checkpoint.head.size:
-            signed_root = tree.root()
-    if checkpoint is not None and signed_root != checkpoint.head.root and not entries.wrong:
-        entries.wrong.append(f"the first {checkpoint.head.size} entries are not those of {checkpoint.where}")
+        if tree.size in sizes:
+            roots[tree.size] = tree.root()
+    if not entries.wrong:
+        entries.wrong.extend(
+            f"the first {each.head.size} entries are not those of {each.where}"
+            for each in checkpoints
+            if roots.get(each.head.size) != each.head.root
+        )
     checks = [entries.check("ledger", "entries hashed again, each as it was entered")]
     checks.append(_nodes(session, tree))
     return checks
@@ -97,28 +113,62 @@ def _nodes(session: Session, tree: TreeBuilder) -> Check:
 
 def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[int], object]) -> list[Check]:
     rows, objects = _Tally(), _Tally()
-    for number, asset in enumerate(assets, start=1):
+    for first in range(0, len(assets), _AT_ONCE):
+        part = assets[first : first + _AT_ONCE]
         with auditor.backend.database.unit_of_work() as session:
-            entries = asset_entries(session, asset.id)
-            if len(entries) != 1:
-                rows.wrong.append(f"asset {asset.id[:12]} has {len(entries)} entries in the ledger")
-            else:
-                found = rows_check(lineage(session, asset.id), entries[0])
-                rows.wrong.extend([] if found.ok else [found.detail])
-        rows.looked_at += 1
-        for file in asset.files:
-            try:
-                auditor.backend.objects.get(file.digest)
-            except MissingObjectError:
-                objects.wrong.append(f"{file.name} of asset {asset.id[:12]} is gone")
-            except CorruptObjectError:
-                objects.wrong.append(f"{file.name} of asset {asset.id[:12]} was changed")
-            objects.looked_at += 1
-        report(number)
+            entries = entries_of_assets(session, [asset.id for asset in part])
+            known = lineages(session, part)
+        for each in known:
+            rows.looked_at += 1
+            rows.wrong.extend(_wrong_rows(each, entries[each.asset.id]))
+            objects.looked_at += len(each.asset.files)
+            objects.wrong.extend(_wrong_objects(auditor, each.asset))
+        report(rows.looked_at)
     return [
         rows.check("rows", "assets, each with the rows that were entered"),
         objects.check("objects", "objects hashed again, each with the bytes that were entered"),
     ]
+
+
+def _wrong_rows(known: Lineage, entries: Sequence[Entry]) -> Iterator[str]:
+    if len(entries) != 1:
+        yield f"asset {known.asset.id[:12]} has {len(entries)} entries in the ledger"
+    elif not (found := rows_check(known, entries[0])).ok:
+        yield found.detail
+
+
+def _wrong_objects(auditor: Auditor, asset: Asset) -> Iterator[str]:
+    for file in asset.files:
+        try:
+            auditor.backend.objects.get(file.digest)
+        except MissingObjectError:
+            yield f"{file.name} of asset {asset.id[:12]} is gone"
+        except CorruptObjectError:
+            yield f"{file.name} of asset {asset.id[:12]} was changed"
+
+
+def _kept(auditor: Auditor, session: Session) -> tuple[list[Checkpoint], list[str]]:
+    try:
+        return auditor.checkpoints(session)
+    except LedgerError:
+        return [], []  # `history` says what is wrong with the log
+
+
+def _withdrawals(session: Session) -> Check:
+    """What the ledger says was withdrawn must be off the shelves, and nothing else."""
+    try:
+        entered, rows = withdrawals_entered(session), withdrawals(session)
+    except LedgerError as error:
+        return Check("withdrawals", False, str(error))
+    tally = _Tally(len(entered))
+    for asset in sorted({*entered, *rows}):
+        if asset not in rows:
+            tally.wrong.append(f"asset {asset[:12]} was withdrawn, as the ledger says, and is listed again")
+        elif asset not in entered:
+            tally.wrong.append(f"asset {asset[:12]} is withdrawn, and the ledger says nothing of it")
+        elif rows[asset] != entered[asset]:
+            tally.wrong.append(f"the reason why asset {asset[:12]} was withdrawn is not the one in the ledger")
+    return tally.check("withdrawals", "withdrawals, each with the reason that was entered")
 
 
 def _not_signed() -> Check:
