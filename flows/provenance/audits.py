@@ -76,7 +76,7 @@ class Auditor:
         """
         data = read_file(path)
         with self.backend.database.unit_of_work() as session:
-            identity = identify(path, data, _catalogue(session), self.keys)
+            identity = identify(path, data, catalogue_of(session), self.keys)
         if identity.asset is None:
             return Audit(subject=str(path), checks=identity.checks)
         if identity.checks[0].ok is False:
@@ -140,7 +140,7 @@ class Auditor:
         found.extend(self._stored(known))
         found.extend(_later(entries))
         if self.reproduce:
-            found.extend(Reproducer(self.settings, self.keys).check(known))
+            found.append(Reproducer(self.settings, self.keys).check(known))
         return Audit(subject=subject, checks=found, recipe=known.recipe, lineage=steps(known, evidence))
 
     def _stored(self, known: Lineage) -> Iterator[Check]:
@@ -238,7 +238,8 @@ def steps(known: Lineage, evidence: Evidence | None) -> list[dict[str, Any]]:
     return out
 
 
-def _catalogue(session: Session) -> Catalogue:
+def catalogue_of(session: Session) -> Catalogue:
+    """Return what a database knows of all assets, while its session is open."""
     return Catalogue(
         lambda digest: [_known(asset, file) for asset, file in files_with_digest(session, digest)],
         lambda asset: [_known(asset, file) for found in assets_with_ids(session, [asset]) for file in found.files],

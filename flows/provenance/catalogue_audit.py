@@ -16,6 +16,8 @@ from db.recalls import withdrawals, withdrawals_entered
 from flows.provenance.audits import Auditor
 from flows.provenance.checks import Audit, Check
 from flows.provenance.evidence import entries_of_assets
+from flows.provenance.reproduction import NAME, Reproducer
+from flows.provenance.sampling import sample
 from flows.provenance.stored import rows_check
 
 _NAMED: Final = 10
@@ -38,14 +40,18 @@ class _Tally:
 
 
 def audit_catalogue(
-    auditor: Auditor, catalogue: str | None, report: Callable[[int], object] = lambda looked_at: looked_at
+    auditor: Auditor,
+    catalogue: str | None,
+    report: Callable[[str, int], object] = lambda *_: None,
+    again: int | None = None,
 ) -> Audit:
     """Hash the whole ledger again, and every asset of the catalogue (of all, if None) with its objects.
 
     Args:
-        auditor: with the parts of the installation.
+        auditor: with the parts of the installation; one that reproduces makes the assets again as well.
         catalogue: its name.
-        report: called with how many assets were looked at.
+        report: called with what is being done, and how many assets it was done to.
+        again: how many assets are made again, drawn so that nobody can know them beforehand; all, if None.
 
     Raises:
         StorageError: the database or the object store cannot be asked.
@@ -63,6 +69,10 @@ def audit_catalogue(
         checks.append(_withdrawals(session))
         assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None, withdrawn=True))
     checks.extend(_asset_checks(auditor, assets, report))
+    if auditor.reproduce:
+        root = checkpoint.head.root if checkpoint is not None else b""
+        ids = sample([asset.id for asset in assets], len(assets) if again is None else again, root)
+        checks.append(_made_again(auditor, [asset for asset in assets if asset.id in set(ids)], report))
     subject = f"catalogue {catalogue}" if catalogue is not None else "everything"
     return Audit(subject=subject, checks=checks, needed=NEEDED)
 
@@ -111,7 +121,21 @@ def _nodes(session: Session, tree: TreeBuilder) -> Check:
     return Check("hashes", True, f"{len(stored):,} stored hashes, each that of its entries")
 
 
-def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[int], object]) -> list[Check]:
+def _made_again(auditor: Auditor, assets: Sequence[Asset], report: Callable[[str, int], object]) -> Check:
+    with auditor.backend.database.unit_of_work() as session:
+        known = lineages(session, assets)
+    reproducer = Reproducer(auditor.settings, auditor.keys)
+    checks = reproducer.check_all(known, lambda done: report("made again", done))
+    told = [f"asset {asset[:12]}: {check.detail}" for asset, check in checks.items() if not check.ok]
+    if not told:
+        return Check(NAME, True, f"{len(checks):,} assets made again, each the same bit for bit")
+    failed = any(check.ok is False for check in checks.values())
+    same = sum(check.ok is True for check in checks.values())
+    detail = f"{same} of {len(checks)} made again are the same bit for bit; {'; '.join(told[:_NAMED])}"
+    return Check(NAME, False if failed else None, detail)
+
+
+def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[str, int], object]) -> list[Check]:
     rows, objects = _Tally(), _Tally()
     for first in range(0, len(assets), _AT_ONCE):
         part = assets[first : first + _AT_ONCE]
@@ -123,7 +147,7 @@ def _asset_checks(auditor: Auditor, assets: Sequence[Asset], report: Callable[[i
             rows.wrong.extend(_wrong_rows(each, entries[each.asset.id]))
             objects.looked_at += len(each.asset.files)
             objects.wrong.extend(_wrong_objects(auditor, each.asset))
-        report(rows.looked_at)
+        report("audited", rows.looked_at)
     return [
         rows.check("rows", "assets, each with the rows that were entered"),
         objects.check("objects", "objects hashed again, each with the bytes that were entered"),
