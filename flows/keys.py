@@ -19,6 +19,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -85,9 +86,15 @@ def marking_spec(settings: Settings) -> MarkingSpec:
     """Return how workers mark and sign what they make.
 
     Raises:
-        KeysError: the keys cannot be used.
+        KeysError: the keys cannot be used, or the certificate has expired.
     """
     keys = load_keys(settings)
+    until = keys.certificate.not_valid_after_utc
+    if settings.manifests != "off" and until < datetime.now(UTC):
+        raise KeysError(
+            f"{keys.folder / 'manifest.pem'} expired on {until:%Y-%m-%d}: nothing can be signed with it any more; "
+            "put another certificate there, or set TUTTI_MANIFESTS=off"
+        )
     return MarkingSpec(
         watermark_key=keys.watermark if settings.watermark == "on" else None,
         identity=keys.manifests if settings.manifests != "off" else None,

@@ -26,6 +26,8 @@ from models.signing import check_signature, signed_digest
 from models.watermark.detection import best_match, detect
 from models.weights import CONFIG, WEIGHTS, CorruptModelError, UnknownModelError
 
+_CREDENTIAL: Final = "signingCredential."  # codes of the C2PA specification
+_EXPIRED: Final = "signingCredential.expired"
 _NAMED: Final = 5  # of many that are wrong, so many are named
 
 
@@ -122,10 +124,13 @@ def manifest_problem(data: bytes, media_type: str, sidecar: bytes | None, asset_
 
 def reading_problem(reading: Reading, keys: Keys) -> str | None:
     """Return what is wrong with a manifest itself."""
-    if reading.state == "Invalid":
-        return "changed after it was signed: " + "; ".join(reading.failures[:_NAMED])
     if reading.serial is not None and reading.serial in keys.revoked:
         return f"signed with certificate {reading.serial:#x}, which is revoked"
+    if reading.failures and all(failure.startswith(_CREDENTIAL) for failure in reading.failures):
+        if any(failure.startswith(_EXPIRED) for failure in reading.failures):
+            return f"signed by {reading.signer} with certificate {reading.serial or 0:#x}, which has expired"
+    elif reading.state == "Invalid":
+        return "changed after it was signed: " + "; ".join(reading.failures[:_NAMED])
     if reading.state != "Trusted":
         return (
             f"signed by {reading.signer or 'somebody'}, whom nothing here vouches for ({', '.join(reading.failures)})"
