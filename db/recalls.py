@@ -16,6 +16,7 @@ from db.tables import ledger_entries
 
 WITHDRAWAL: Final = "withdrawal"
 ERASURE: Final = "erasure"
+_LIKE: Final = {"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"}  # a pattern's letters, as LIKE has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def models_trained_on(session: Session, item: str) -> list[tuple[str, str]]:
 
 def assets_told(session: Session, pattern: str) -> list[str]:
     """Return the ids of the assets whose prompt is like this, whatever its capitals: * is any text, ? any letter."""
-    like = pattern.translate(str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"}))
+    like = "".join(_LIKE.get(letter, letter) for letter in pattern)
     rows = session.execute(
         text("SELECT assets.id FROM assets JOIN recipes USING (id) WHERE prompt ILIKE :like ORDER BY assets.id"),
         {"like": checked_text(like, "the pattern")},

@@ -59,15 +59,13 @@ def embed(wave_NC: Floats, rate_hz: int, key: bytes, payload: int) -> Floats:
     if not 0 <= payload < 1 << PAYLOAD_BITS:
         raise WatermarkError(f"the payload {payload} is not of {PAYLOAD_BITS} bits")
     frames = Frames.of(len(wave_NC), rate_hz)
-    energies_WF = np.zeros((frames.count, CELLS), dtype=np.float32)
-    for channel_N in wave_NC.T:
-        for numbers, spectra_WB in _spectra(channel_N, frames):
-            energies_WF[numbers] += _by_cell(np.square(spectra_WB.real) + np.square(spectra_WB.imag), frames)
+    bands_CWB = np.stack([_band(channel_N, frames) for channel_N in wave_NC.T])
+    energies_WF = sum(_by_cell(np.square(band_WB.real) + np.square(band_WB.imag)) for band_WB in bands_CWB)
     music = float(np.square(wave_NC, dtype=np.float64).sum())
     gains_WF = _gains(energies_WF, music * frames.length * 10 ** (-MARK_BELOW_DB / 10))
     signs_TF = pattern_of(key).with_payload(payload)
     signed_WF = gains_WF * signs_TF[np.arange(frames.count) // FRAMES_A_CELL % PERIOD]
-    mark_NC = np.stack([_mark(channel_N, frames, signed_WF) for channel_N in wave_NC.T], axis=1)
+    mark_NC = np.stack([_mark(band_WB, frames, signed_WF)[: len(wave_NC)] for band_WB in bands_CWB], axis=1)
     mark = float(np.square(mark_NC, dtype=np.float64).sum())
     if not mark:
         return wave_NC.copy()  # silence cannot be marked
@@ -80,44 +78,47 @@ def _gains(energies_WF: Floats, allowed: float) -> Floats:
     most = np.float32(10 ** (MOST_GAIN_DB / 20) - 1)
     loudest = float(energies_WF.max(initial=0.0))
     low, high = 1e-12 * loudest, loudest
-    gains_WF = np.full_like(energies_WF, most)
     for _ in range(_HALVINGS):
         ceiling = (low * high) ** 0.5
-        gains_WF = most * np.sqrt(np.minimum(1.0, ceiling / np.maximum(energies_WF, 1e-30)), dtype=np.float32)
-        if float((np.square(gains_WF) * energies_WF).sum(dtype=np.float64)) > allowed:
+        if float(most) ** 2 * float(np.minimum(energies_WF, ceiling).sum(dtype=np.float64)) > allowed:
             high = ceiling
         else:
             low = ceiling
+    gains_WF: Floats = most * np.sqrt(np.minimum(1.0, low / np.maximum(energies_WF, 1e-30)), dtype=np.float32)
     return gains_WF
 
 
-def _spectra(wave_N: Floats, frames: Frames) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complex64]]]:
-    """Yield the spectra of a waveform's frames, some at once, with their numbers."""
+def _band(wave_N: Floats, frames: Frames) -> NDArray[np.complex64]:
+    """Return (W, B) the spectra of a waveform's frames over all cells; of those that the rate has not, zeros."""
     padded, window, starts = frames.padded(wave_N), frames.window(), frames.starts()
-    for first in range(0, frames.count, _FRAMES_AT_ONCE):
-        numbers = np.arange(first, min(first + _FRAMES_AT_ONCE, frames.count))
+    band_WB = np.zeros((frames.count, CELLS * BINS_A_CELL), dtype=np.complex64)
+    for numbers in _some_at_once(frames):
         taken = padded[starts[numbers, None] + np.arange(frames.length)]
-        yield numbers, np.fft.rfft(taken * window, axis=1)
+        spectra = np.fft.rfft(taken * window, axis=1)
+        band_WB[numbers, : frames.bins] = spectra[:, FIRST_BIN : FIRST_BIN + frames.bins]
+    return band_WB
 
 
-def _by_cell(power_WB: Floats, frames: Frames) -> Floats:
-    """Return (W, F) sums over the bins of each cell; a cell that the rate has but a part of has that part."""
-    band_WB = np.zeros((len(power_WB), CELLS * BINS_A_CELL), dtype=np.float32)
-    band_WB[:, : frames.bins] = power_WB[:, FIRST_BIN : FIRST_BIN + frames.bins]
-    return band_WB.reshape(len(power_WB), CELLS, BINS_A_CELL).sum(axis=2)
+def _some_at_once(frames: Frames) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, frames.count, _FRAMES_AT_ONCE):
+        yield np.arange(first, min(first + _FRAMES_AT_ONCE, frames.count))
 
 
-def _mark(wave_N: Floats, frames: Frames, gains_WF: Floats) -> Floats:
+def _by_cell(power_WB: Floats) -> Floats:
+    """Return (W, F) sums over the bins of each cell."""
+    cells_WF: Floats = power_WB.reshape(len(power_WB), CELLS, BINS_A_CELL).sum(axis=2)
+    return cells_WF
+
+
+def _mark(band_WB: NDArray[np.complex64], frames: Frames, gains_WF: Floats) -> Floats:
     """Return what these gains add to a waveform."""
-    window, starts = frames.window(), frames.starts()
-    out = np.zeros_like(frames.padded(wave_N))
-    last = FIRST_BIN + frames.bins
-    for numbers, spectra_WB in _spectra(wave_N, frames):
+    window, starts = frames.window() / np.float32(_OVERLAP), frames.starts()
+    out = np.zeros(int(starts[-1]) + frames.length, dtype=np.float32)
+    for numbers in _some_at_once(frames):
+        spectra = np.zeros((len(numbers), frames.length // 2 + 1), dtype=np.complex64)
         gains_WB = gains_WF[numbers].repeat(BINS_A_CELL, axis=1)
-        marked_WB = np.zeros_like(spectra_WB)
-        marked_WB[:, FIRST_BIN:last] = spectra_WB[:, FIRST_BIN:last] * gains_WB[:, : frames.bins]
-        waves = np.fft.irfft(marked_WB, frames.length, axis=1) * (window / np.float32(_OVERLAP))
+        spectra[:, FIRST_BIN : FIRST_BIN + frames.bins] = (band_WB[numbers] * gains_WB)[:, : frames.bins]
+        waves = np.fft.irfft(spectra, frames.length, axis=1) * window
         for start, wave in zip(starts[numbers], waves, strict=True):
             out[start : start + frames.length] += wave
-    before = frames.length // 2
-    return out[before : before + len(wave_N)]
+    return out[frames.length // 2 :]

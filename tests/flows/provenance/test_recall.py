@@ -59,7 +59,7 @@ def test_a_model_or_a_training_item_recalls_all_that_was_made_with_it(own_place,
             "sha256:0000",
         ):
             assert len(find(session, subject).touched) == 4, subject
-        with pytest.raises(RecallError, match="no model and no training item"):
+        with pytest.raises(RecallError, match="no model, no training item"):
             find(session, "elsewhere")
 
 
