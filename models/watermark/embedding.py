@@ -60,7 +60,7 @@ def embed(wave_NC: Floats, rate_hz: int, key: bytes, payload: int) -> Floats:
         raise WatermarkError(f"the payload {payload} is not of {PAYLOAD_BITS} bits")
     frames = Frames.of(len(wave_NC), rate_hz)
     bands_CWB = np.stack([_band(channel_N, frames) for channel_N in wave_NC.T])
-    energies_WF = sum(_by_cell(np.square(band_WB.real) + np.square(band_WB.imag)) for band_WB in bands_CWB)
+    energies_WF = _by_cell((np.square(bands_CWB.real) + np.square(bands_CWB.imag)).sum(axis=0))
     music = float(np.square(wave_NC, dtype=np.float64).sum())
     gains_WF = _gains(energies_WF, music * frames.length * 10 ** (-MARK_BELOW_DB / 10))
     signs_TF = pattern_of(key).with_payload(payload)
