@@ -105,7 +105,7 @@ def _with_database(asked: _Asked) -> Audit:
     from flows.cli.output import answers_only
     from flows.keys import load_keys
     from flows.provenance.audits import Auditor, UnreadableFileError
-    from flows.provenance.catalogue_audit import audit_catalogue
+    from flows.provenance.catalogue_audit import EmptyCatalogueError, audit_catalogue
 
     path = Path(asked.subject) if asked.subject is not None else None
     with opened() as found:
@@ -125,7 +125,7 @@ def _with_database(asked: _Asked) -> Audit:
                 if path is None:
                     return audit_catalogue(auditor, asked.catalogue, _say_progress, asked.sample)
                 return auditor.audit_file(path) if path.exists() else auditor.audit_asset(str(asked.subject))
-        except UnreadableFileError as error:
+        except (EmptyCatalogueError, UnreadableFileError) as error:
             raise InputError(str(error)) from error
 
 

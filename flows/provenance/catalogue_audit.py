@@ -13,6 +13,7 @@ from db.errors import CorruptObjectError, LedgerError, MissingObjectError
 from db.ledger import Entry, TreeBuilder, stored_nodes, stream_entries, tree_head
 from db.merkle import leaf_hash
 from db.recalls import withdrawals, withdrawals_entered
+from flows.errors import FlowError
 from flows.provenance.audits import Auditor
 from flows.provenance.checks import Audit, Check
 from flows.provenance.evidence import entries_of_assets
@@ -23,6 +24,10 @@ from flows.provenance.stored import rows_check
 _NAMED: Final = 10
 _AT_ONCE: Final = 200  # assets
 NEEDED: Final = ("ledger", "history", "rows", "objects")
+
+
+class EmptyCatalogueError(FlowError):
+    """There is nothing to audit in a catalogue of this name."""
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ def audit_catalogue(
         again: how many assets are made again, drawn so that nobody can know them beforehand; all, if None.
 
     Raises:
+        EmptyCatalogueError: there is no such catalogue, or nothing in it.
         StorageError: the database or the object store cannot be asked.
     """
     database = auditor.backend.database
@@ -68,6 +74,8 @@ def audit_catalogue(
             )
         checks.append(_withdrawals(session))
         assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None, withdrawn=True))
+    if catalogue is not None and not assets:
+        raise EmptyCatalogueError(f"there is no asset in a catalogue {catalogue!r}; see `tutti runs`")
     checks.extend(_asset_checks(auditor, assets, report))
     if auditor.reproduce:
         root = checkpoint.head.root if checkpoint is not None else b""

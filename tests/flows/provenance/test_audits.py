@@ -18,7 +18,7 @@ from db.merkle import leaf_hash
 from flows.certificates import development_chain
 from flows.errors import KeysError
 from flows.keys import make_keys, marking_spec, read_keys
-from flows.provenance.catalogue_audit import audit_catalogue
+from flows.provenance.catalogue_audit import EmptyCatalogueError, audit_catalogue
 from models.signing import sign_version
 
 
@@ -332,6 +332,11 @@ def test_what_was_made_since_the_last_checkpoint_is_not_proved_yet(own_place, mo
     made = own_place.make(1)
     found = own_place.auditor().audit_asset(made[1].id)
     assert found.verdict == "unknown" and checks(found)["inclusion"].ok is None
+
+
+def test_a_catalogue_that_is_not_there_is_not_proved(place, assets):
+    with pytest.raises(EmptyCatalogueError, match="no asset in a catalogue 'studdy'"):
+        audit_catalogue(place.auditor(), "studdy")
 
 
 def test_the_audit_of_everything_holds(place, assets):
