@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +136,8 @@ def hash_objects(home: Path, count: int, size: int) -> dict[str, float]:
     for first in range(0, count, 16):
         digests += objects.put_many([os.urandom(size) for _ in range(first, min(first + 16, count))])
     paths = [Path(objects.locate(digest)) for digest in digests]
-    rates: dict[str, list[float]] = {"hashed_again": [], "read_only": []}
+    megabytes = count * size / 1e6
+    rates: dict[str, list[float]] = defaultdict(list)
     for _ in range(5):
         for name, reading in (
             ("hashed_again", lambda: [len(objects.get(each)) for each in digests]),
@@ -143,8 +145,10 @@ def hash_objects(home: Path, count: int, size: int) -> dict[str, float]:
         ):
             for path in paths:
                 _forget(path)
-            rates[name].append(count * size / 1e6 / (timed_ms(reading) / 1e3))
-    return {f"{name}_mb_per_s": median(each) for name, each in rates.items()}
+            cpu = time.process_time()
+            rates[f"{name}_mb_per_s"].append(megabytes / (timed_ms(reading) / 1e3))
+            rates[f"{name}_mb_per_cpu_s"].append(megabytes / (time.process_time() - cpu))
+    return {name: median(each) for name, each in rates.items()}
 
 
 def _forget(path: Path) -> None:
