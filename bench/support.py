@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,35 @@ def temporary_database(home: Path, model: ModelIdentity) -> Iterator[Database]:
             database.close()
     finally:
         postgres.down()
+
+
+class Meter:
+    """Measures by the clock and by processor time: this process, and the embedded PostgreSQL of a home."""
+
+    def __init__(self, home: Path) -> None:
+        self._server = psutil.Process(EmbeddedPostgres(home).status().pid)
+        self.wall_s = self.own_cpu_s = self.postgres_cpu_s = 0.0
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of both."""
+        return self.own_cpu_s + self.postgres_cpu_s
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what the block takes."""
+        began, own, postgres = time.perf_counter(), time.process_time(), self._postgres_s()
+        try:
+            yield
+        finally:
+            self.wall_s += time.perf_counter() - began
+            self.own_cpu_s += time.process_time() - own
+            self.postgres_cpu_s += self._postgres_s() - postgres
+
+    def _postgres_s(self) -> float:
+        times = [each.cpu_times() for each in (self._server, *self._server.children())]
+        ended = times[0].children_user + times[0].children_system
+        return float(sum(each.user + each.system for each in times) + ended)
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:

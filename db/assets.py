@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select
@@ -44,8 +44,10 @@ __all__ = [
     "Parent",
     "StageExecution",
     "assets_from",
+    "assets_with_ids",
     "get_asset",
     "lineage",
+    "lineages",
     "list_assets",
     "record_assets",
     "search_assets",
@@ -65,6 +67,11 @@ def get_asset(session: Session, id_or_prefix: str) -> Asset:
     if len(found) != 1:
         raise UnknownAssetError(f"{'several assets begin with' if found else 'there is no asset'} {id_or_prefix!r}")
     return found[0]
+
+
+def assets_with_ids(session: Session, ids: Sequence[str]) -> list[Asset]:
+    """Return those of these assets that there are, in no order."""
+    return _assets(session, _ASSETS.where(assets.c.id.in_(list(ids))))
 
 
 def list_assets(session: Session, where: AssetFilter) -> list[Asset]:
@@ -109,40 +116,59 @@ def lineage(session: Session, id_or_prefix: str) -> Lineage:
     Raises:
         UnknownAssetError: there is none, or more than one.
     """
-    asset = get_asset(session, id_or_prefix)
-    made = session.execute(
-        select(assets.c.worker, assets.c.code_version, assets.c.numeric_profile, recipes.c.body)
-        .join(recipes, recipes.c.id == assets.c.id)
-        .where(assets.c.id == asset.id)
-    ).one()
-    stages = session.execute(
-        select(stage_executions).where(stage_executions.c.asset_id == asset.id).order_by(stage_executions.c.ordinal)
-    )
-    edges = session.execute(
-        select(lineage_edges)
-        .where(lineage_edges.c.child == asset.id)
-        .order_by(lineage_edges.c.role, lineage_edges.c.parent)
-    )
-    wanted_by = session.execute(
-        select(runs.c.id, runs.c.catalogue)
-        .join(run_items, run_items.c.run_id == runs.c.id)
-        .where(run_items.c.recipe_id == asset.id)
-        .order_by(runs.c.created_at, runs.c.id)
-    ).all()
-    return Lineage(
-        asset=asset,
-        recipe=made.body,
-        worker=made.worker,
-        code_version=made.code_version,
-        numeric_profile=made.numeric_profile,
-        stages=tuple(
+    [found] = lineages(session, [get_asset(session, id_or_prefix)])
+    return found
+
+
+def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
+    """Return how each of these assets came to be, with a handful of queries for all of them."""
+    ids = [asset.id for asset in found]
+    made = {
+        row.id: row
+        for row in session.execute(
+            select(assets.c.id, assets.c.worker, assets.c.code_version, assets.c.numeric_profile, recipes.c.body)
+            .join(recipes, recipes.c.id == assets.c.id)
+            .where(assets.c.id.in_(ids))
+        )
+    }
+    stages: dict[str, list[StageExecution]] = {each: [] for each in ids}
+    for row in session.execute(
+        select(stage_executions)
+        .where(stage_executions.c.asset_id.in_(ids))
+        .order_by(stage_executions.c.asset_id, stage_executions.c.ordinal)
+    ):
+        stages[row.asset_id].append(
             StageExecution(row.stage, row.input_digest, row.output_digest, row.started_at, row.wall_s, row.detail)
-            for row in stages
-        ),
-        edges=tuple(LineageEdge(row.child, row.parent, row.role) for row in edges),
-        runs=tuple(row.id for row in wanted_by),
-        catalogues=tuple(sorted({row.catalogue for row in wanted_by})),
-    )
+        )
+    edges: dict[str, list[LineageEdge]] = {each: [] for each in ids}
+    for row in session.execute(
+        select(lineage_edges)
+        .where(lineage_edges.c.child.in_(ids))
+        .order_by(lineage_edges.c.child, lineage_edges.c.role, lineage_edges.c.parent)
+    ):
+        edges[row.child].append(LineageEdge(row.child, row.parent, row.role))
+    wanted_by: dict[str, list[tuple[str, str]]] = {each: [] for each in ids}
+    for row in session.execute(
+        select(run_items.c.recipe_id, runs.c.id, runs.c.catalogue)
+        .join(runs, runs.c.id == run_items.c.run_id)
+        .where(run_items.c.recipe_id.in_(ids))
+        .order_by(runs.c.created_at, runs.c.id)
+    ):
+        wanted_by[row.recipe_id].append((row.id, row.catalogue))
+    return [
+        Lineage(
+            asset=asset,
+            recipe=made[asset.id].body,
+            worker=made[asset.id].worker,
+            code_version=made[asset.id].code_version,
+            numeric_profile=made[asset.id].numeric_profile,
+            stages=tuple(stages[asset.id]),
+            edges=tuple(edges[asset.id]),
+            runs=tuple(run for run, _ in wanted_by[asset.id]),
+            catalogues=tuple(sorted({catalogue for _, catalogue in wanted_by[asset.id]})),
+        )
+        for asset in found
+    ]
 
 
 def assets_from(session: Session, parent_digest: str, limit: int = 1000) -> list[Asset]:

@@ -33,21 +33,27 @@ def newest_checkpoint(origin: str, verifier: NoteVerifier, places: Sequence[Reco
         CheckpointError: one of the newest is damaged or signed by somebody else; the message says where it is.
         ObjectStoreError: a place cannot be read.
     """
-    found: list[Checkpoint] = []
-    for place in places:
-        if names := place.names(_folder(origin)):
-            where = f"{place}/{names[-1]}"
-            try:
-                note = place.get(names[-1]).decode("utf-8", "replace")
-                head = read_checkpoint(note, verifier)
-            except CheckpointError as error:
-                raise CheckpointError(f"the checkpoint {where}: {error}") from None
-            if head.origin != origin or _name(head) != names[-1]:
-                raise CheckpointError(
-                    f"the checkpoint {where} is of {head.origin} at {head.size}: it was moved there"
-                )
-            found.append(Checkpoint(head, note, where))
+    found = [_kept(origin, verifier, place, names[-1]) for place in places if (names := place.names(_folder(origin)))]
     return max(found, key=lambda each: each.head.size, default=None)
+
+
+def every_checkpoint(
+    origin: str, verifier: NoteVerifier, places: Sequence[RecordStore]
+) -> tuple[list[Checkpoint], list[CheckpointError]]:
+    """Return all checkpoints of a log that are kept anywhere, and what is wrong with those that are damaged.
+
+    Raises:
+        ObjectStoreError: a place cannot be read.
+    """
+    whole: list[Checkpoint] = []
+    damaged: list[CheckpointError] = []
+    for place in places:
+        for name in place.names(_folder(origin)):
+            try:
+                whole.append(_kept(origin, verifier, place, name))
+            except CheckpointError as error:
+                damaged.append(error)
+    return whole, damaged
 
 
 def check_against(session: Session, checkpoint: Checkpoint) -> TreeHead:
@@ -105,6 +111,16 @@ def read_note(note: str, verifier: NoteVerifier, where: str) -> Checkpoint:
         return Checkpoint(read_checkpoint(note, verifier), note, where)
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint {where}: {error}") from None
+
+
+def _kept(origin: str, verifier: NoteVerifier, place: RecordStore, name: str) -> Checkpoint:
+    where = f"{place}/{name}"
+    found = read_note(place.get(name).decode("utf-8", "replace"), verifier, where)
+    if found.head.origin != origin or _name(found.head) != name:
+        raise CheckpointError(
+            f"the checkpoint {where} is of {found.head.origin} at {found.head.size}: it was moved there"
+        )
+    return found
 
 
 def _folder(origin: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import or_, select
 
 from db.asset_types import AssetFile
@@ -11,28 +9,15 @@ from db.database import Session
 from db.tables import asset_files, assets
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file of an asset; `unsigned` if what was looked for is the file without its manifest."""
-
-    asset: str
-    file: AssetFile
-    unsigned: bool
-
-
-def files_with_digest(session: Session, digest: str) -> list[Found]:
-    """Return the files whose bytes have this digest, as they are stored or before their manifest."""
+def files_with_digest(session: Session, digest: str) -> list[tuple[str, AssetFile]]:
+    """Return (asset id, file) of the files whose bytes have this digest, as stored or before their manifest."""
     rows = session.execute(
         select(asset_files)
         .where(or_(asset_files.c.digest == digest, asset_files.c.unsigned_digest == digest))
         .order_by(asset_files.c.asset_id, asset_files.c.role)
     )
     return [
-        Found(
-            row.asset_id,
-            AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest),
-            row.digest != digest,
-        )
+        (row.asset_id, AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest))
         for row in rows
     ]
 

@@ -37,6 +37,7 @@ from db.tables import ledger_entries, ledger_nodes
 SCHEMA: Final = "tutti.ledger/1"
 BLOCK_LEVEL: Final = 8  # hashes of subtrees of 2**8 leaves and more are stored
 _BLOCK: Final = 1 << BLOCK_LEVEL
+_SUBJECTS: Final = (b"asset", b"input")  # members of a body that name what it is about
 _LOCK: Final = 0x7475747470  # any number that others are unlikely to lock
 
 
@@ -58,6 +59,16 @@ class Entry:
     subject: str
     body: bytes
     leaf_hash: bytes
+
+    @property
+    def filed_as_entered(self) -> bool:
+        """Say whether kind and subject, by which it is looked up, are those in its body, which is what is hashed.
+
+        Canonical JSON has no spaces, and a quotation mark within a string has a backslash before it.
+        """
+        subject = self.subject.encode()
+        named = not subject or any(b'"%b":"%b"' % (member, subject) in self.body for member in _SUBJECTS)
+        return named and b'"type":"%b"' % self.kind.encode() in self.body
 
     @property
     def content(self) -> Mapping[str, Any]:
@@ -177,9 +188,9 @@ def get_entry(session: Session, index: int) -> Entry:
     return found
 
 
-def entries_about(session: Session, subject: str) -> list[Entry]:
-    """Return the entries with this subject, oldest first."""
-    query = select(ledger_entries).where(ledger_entries.c.subject == subject).order_by(ledger_entries.c.index)
+def entries_about(session: Session, *subjects: str) -> list[Entry]:
+    """Return the entries with any of these subjects, oldest first."""
+    query = select(ledger_entries).where(ledger_entries.c.subject.in_(subjects)).order_by(ledger_entries.c.index)
     return [Entry(**row._mapping) for row in session.execute(query)]
 
 
@@ -308,13 +319,9 @@ def _nodes(session: Session, names: Sequence[tuple[int, int]]) -> dict[tuple[int
 
 
 def _leaves(session: Session, spans: Iterable[Span]) -> dict[int, bytes]:
-    wanted = list(spans)
+    # Not as ranges: of those PostgreSQL expects a ninth of the table each, and may read all of it for a proof.
     rows = session.execute(
-        text("""
-            SELECT index, leaf_hash
-            FROM unnest(CAST(:firsts AS bigint[]), CAST(:ends AS bigint[])) AS span (first, ending)
-            JOIN ledger_entries ON index >= span.first AND index < span.ending
-        """),
-        {"firsts": [span.first for span in wanted], "ends": [span.end for span in wanted]},
+        text("SELECT index, leaf_hash FROM ledger_entries WHERE index = ANY (CAST(:wanted AS bigint[]))"),
+        {"wanted": [index for span in spans for index in range(*span)]},
     )
     return dict(rows.tuples().all())  # not of the result itself, whose keys() are its columns

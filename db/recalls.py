@@ -7,29 +7,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.database import Session
 from db.json_values import checked_text
-from db.ledger import NewEntry, append
+from db.ledger import Entry, NewEntry, append
+from db.tables import ledger_entries
 
 WITHDRAWAL: Final = "withdrawal"
 ERASURE: Final = "erasure"
+_LIKE: Final = {"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"}  # a pattern's letters, as LIKE has them
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """An asset that something went into; generation 1 was made from it directly."""
+    """An asset that something went into; generation 1 was made from it directly, generation 0 is it."""
 
     asset: str
     generation: int
+    prompt: str
     withdrawn: bool
 
 
 # A child may have been made from an asset as a whole or from one of its files.
 _TOUCHED: Final = text("""
     WITH RECURSIVE touched (id, generation) AS (
-        SELECT child, 1 FROM lineage_edges WHERE parent = ANY (CAST(:digests AS text[]))
+        (
+            SELECT child, 1 FROM lineage_edges WHERE parent = ANY (CAST(:digests AS text[]))
+            UNION SELECT unnest(CAST(:assets AS text[])), 0
+        )
         UNION
         SELECT edge.child, touched.generation + 1 FROM touched
         JOIN LATERAL (
@@ -40,16 +46,16 @@ _TOUCHED: Final = text("""
         JOIN lineage_edges AS edge ON edge.parent = made.digest
         WHERE touched.generation < 100
     )
-    SELECT id, min(generation) AS generation, bool_or(withdrawals.asset_id IS NOT NULL) AS withdrawn
-    FROM touched LEFT JOIN withdrawals ON withdrawals.asset_id = touched.id
-    GROUP BY id ORDER BY generation, id
+    SELECT id, min(generation) AS generation, prompt, bool_or(withdrawals.asset_id IS NOT NULL) AS withdrawn
+    FROM touched JOIN recipes USING (id) LEFT JOIN withdrawals ON withdrawals.asset_id = touched.id
+    GROUP BY id, prompt ORDER BY generation, id
 """)
 
 
-def touched_by(session: Session, digests: Sequence[str]) -> list[Touched]:
-    """Return the assets that any of these models or inputs went into, nearest first."""
-    rows = session.execute(_TOUCHED, {"digests": list(digests)})
-    return [Touched(row.id, row.generation, row.withdrawn) for row in rows]
+def touched_by(session: Session, digests: Sequence[str], assets: Sequence[str] = ()) -> list[Touched]:
+    """Return the assets that any of these models or inputs went into, nearest first; and these assets likewise."""
+    rows = session.execute(_TOUCHED, {"digests": list(digests), "assets": list(assets)})
+    return [Touched(row.id, row.generation, row.prompt, row.withdrawn) for row in rows]
 
 
 def models_trained_on(session: Session, item: str) -> list[tuple[str, str]]:
@@ -68,6 +74,16 @@ def models_trained_on(session: Session, item: str) -> list[tuple[str, str]]:
         {"item": item},
     )
     return [(row.name, row.digest) for row in rows]
+
+
+def assets_told(session: Session, pattern: str) -> list[str]:
+    """Return the ids of the assets whose prompt is like this, whatever its capitals: * is any text, ? any letter."""
+    like = "".join(_LIKE.get(letter, letter) for letter in pattern)
+    rows = session.execute(
+        text("SELECT assets.id FROM assets JOIN recipes USING (id) WHERE prompt ILIKE :like ORDER BY assets.id"),
+        {"like": checked_text(like, "the pattern")},
+    )
+    return list(rows.scalars())
 
 
 def models_named(session: Session, reference: str) -> list[str]:
@@ -110,6 +126,23 @@ def withdraw(session: Session, assets: Sequence[str], reason: str) -> list[str]:
     body = {"reason": reason, "time": _now()}
     append(session, [NewEntry(WITHDRAWAL, asset, {"asset": asset, **body}) for asset in withdrawn])
     return withdrawn
+
+
+def withdrawals(session: Session) -> dict[str, str]:
+    """Return the reason why each asset is off the catalogues, by id, as the rows have it."""
+    rows = session.execute(text("SELECT asset_id, reason FROM withdrawals"))
+    return {row.asset_id: row.reason for row in rows}
+
+
+def withdrawals_entered(session: Session) -> dict[str, str]:
+    """Return the same as the ledger has it.
+
+    Raises:
+        LedgerError: the body of such an entry is damaged.
+    """
+    query = select(ledger_entries).where(ledger_entries.c.kind == WITHDRAWAL).order_by(ledger_entries.c.index)
+    entries = [Entry(**row._mapping) for row in session.execute(query)]
+    return {entry.subject: str(entry.content.get("reason")) for entry in entries}
 
 
 def note_erasure(session: Session, digest: str, reason: str) -> None:

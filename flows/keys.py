@@ -4,6 +4,7 @@
     models.key, models.pub     P-256: signs model versions
     trusted-models/*.pub       whose signed models are used besides our own
     manifest.key, manifest.pem, root.pem   P-256 and its certificates: sign the manifests of files
+    manifest.command           instead of manifest.key: what signs in its place, so that the key can stay in a token
     revoked.txt                serial numbers of certificates that are no longer trusted, one a line
     watermark.key              32 bytes in hex: where in a sound the mark is
 
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -41,6 +44,7 @@ T = TypeVar("T")
 DEVELOPMENT_WATERMARK_KEY: Final = hashlib.sha256(
     b"tutti: the development watermark key, known to everybody"
 ).digest()
+_COMMAND: Final = "manifest.command"
 _PRIVATE: Final = ("log.key", "models.key", "manifest.key", "watermark.key")
 
 
@@ -85,9 +89,15 @@ def marking_spec(settings: Settings) -> MarkingSpec:
     """Return how workers mark and sign what they make.
 
     Raises:
-        KeysError: the keys cannot be used.
+        KeysError: the keys cannot be used, or the certificate has expired.
     """
     keys = load_keys(settings)
+    until = keys.certificate.not_valid_after_utc
+    if settings.manifests != "off" and until < datetime.now(UTC):
+        raise KeysError(
+            f"{keys.folder / 'manifest.pem'} expired on {until:%Y-%m-%d}: nothing can be signed with it any more; "
+            "put another certificate there, or set TUTTI_MANIFESTS=off"
+        )
     return MarkingSpec(
         watermark_key=keys.watermark if settings.watermark == "on" else None,
         identity=keys.manifests if settings.manifests != "off" else None,
@@ -144,15 +154,14 @@ def read_keys(folder: Path) -> Keys:
         KeysError: a key is missing, unreadable or of another kind, or others could read a private one.
     """
     for name in _PRIVATE:
-        _check_private(folder / name)
+        if name != "manifest.key" or not (folder / _COMMAND).exists():
+            _check_private(folder / name)
     return Keys(
         folder=folder,
         log=_log(folder),
         models=_usable(folder / "models.key", load_private_key),
         trusted_models=tuple(_trusted(folder)),
-        manifests=SigningIdentity(
-            chain=_read(folder / "manifest.pem"), key=_read(folder / "manifest.key"), root=_read(folder / "root.pem")
-        ),
+        manifests=_manifests(folder),
         revoked=_revoked(folder / "revoked.txt"),
         watermark=_watermark(folder / "watermark.key"),
     )
@@ -168,6 +177,19 @@ def read_verifier(path: Path) -> NoteVerifier:
         return NoteVerifier.parse(_read(path).decode("utf-8", "replace"))
     except CheckpointError as error:
         raise KeysError(f"{path}: {error}") from error
+
+
+def _manifests(folder: Path) -> SigningIdentity:
+    chain, root = _read(folder / "manifest.pem"), _read(folder / "root.pem")
+    if not (path := folder / _COMMAND).exists():
+        return SigningIdentity(chain=chain, key=_read(folder / "manifest.key"), root=root)
+    try:
+        command = tuple(shlex.split(_read(path).decode("utf-8", "replace"), comments=True))
+    except ValueError as error:
+        raise KeysError(f"{path}: {error}") from error
+    if not command or shutil.which(command[0]) is None:
+        raise KeysError(f"{path}: a command that is here is wanted, not {' '.join(command) or 'nothing'!r}")
+    return SigningIdentity(chain=chain, key=None, root=root, command=command)
 
 
 def _log(folder: Path) -> NoteSigner:

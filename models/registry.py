@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.weights import ModelVersion, UnknownModelError, UnusableModelError, read_version
+from models.weights import (
+    CorruptModelError,
+    ModelVersion,
+    UnknownModelError,
+    UnusableModelError,
+    read_version,
+)
 
 if TYPE_CHECKING:
     from models.engine.backends import BackendChoice, Name
@@ -26,13 +32,10 @@ def list_versions(folders: Iterable[Path]) -> list[ModelVersion]:
     Raises:
         CorruptModelError: a folder that looks like a version cannot be read.
     """
-    found = [
-        read_version(path.parent)
-        for folder in (SHIPPED, *folders)
-        if folder.is_dir()
-        for path in sorted(folder.glob("*/config.json"))
-    ]
-    return sorted(found, key=lambda version: version.name)
+    versions, corrupt = _readable(folders)
+    if corrupt:
+        raise corrupt[0]
+    return versions
 
 
 def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
@@ -40,18 +43,33 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
 
     Raises:
         UnknownModelError: none, or more than one.
-        CorruptModelError: see `list_versions`.
+        CorruptModelError: none, and a folder that looks like a version cannot be read.
     """
     name, _, digest = reference.partition("@")
-    versions = list_versions(folders)
+    versions, corrupt = _readable(folders)
     matching = [v for v in versions if v.name == name and v.digest.startswith(digest)]
     if len(matching) == 1:
         return matching[0]
+    if not matching and corrupt:  # it may be the one that is asked for
+        raise corrupt[0]
     if matching:
         options = ", ".join(v.reference[: len(name) + 20] for v in matching)
         raise UnknownModelError(f"model {reference!r} means more than one version: {options}")
     known = ", ".join(sorted({v.name for v in versions})) or "none"
     raise UnknownModelError(f"model {reference!r} is not registered; known: {known} (see `tutti models list`)")
+
+
+def _readable(folders: Iterable[Path]) -> tuple[list[ModelVersion], list[CorruptModelError]]:
+    """Return the versions that can be read, by name, and what is wrong with the others."""
+    found: list[ModelVersion] = []
+    corrupt: list[CorruptModelError] = []
+    for folder in (SHIPPED, *folders):
+        for path in sorted(folder.glob("*/config.json")):
+            try:
+                found.append(read_version(path.parent))
+            except CorruptModelError as error:
+                corrupt.append(error)
+    return sorted(found, key=lambda version: version.name), corrupt
 
 
 def load_generator(

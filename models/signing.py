@@ -18,12 +18,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from models.weights import CARD, CONFIG, WEIGHTS, CorruptModelError, ModelVersion
+from models.weights import CARD, CONFIG, WEIGHTS, CorruptModelError, ModelVersion, digest_from
 
 SIGNATURE: Final = "model.sig"
 _BUNDLE_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 _STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+_BUNDLE: Final = {"mediaType", "verificationMaterial", "dsseEnvelope"}
+_MATERIAL: Final = {"publicKey", "tlogEntries"}
+_ENVELOPE: Final = {"payload", "payloadType", "signatures"}
+_SIGNED: Final = {"sig", "keyid"}
 _PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 
 
@@ -113,10 +117,11 @@ def check_signature(version: ModelVersion, trusted: Iterable[ec.EllipticCurvePub
         return SignatureReport(signed=False, signer=None, card_is_as_signed=False)
     try:
         bundle = json.loads(path.read_text(encoding="utf-8"))
+        _check_form(bundle)
         hint = bundle["verificationMaterial"]["publicKey"]["hint"]
         envelope = bundle["dsseEnvelope"]
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
+        payload = _decoded(envelope["payload"])
+        signature = _decoded(envelope["signatures"][0]["sig"])
         kind = envelope["payloadType"]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise CorruptModelError(f"{path} is no model signature: {type(error).__name__}: {error}") from error
@@ -138,6 +143,37 @@ def check_signature(version: ModelVersion, trusted: Iterable[ec.EllipticCurvePub
             raise CorruptModelError(f"{version.path / name} is not the file that was signed")
     card = version.path / CARD
     return SignatureReport(True, hint, card.is_file() and signed.get(CARD) == _sha256(card))
+
+
+def signed_digest(version: ModelVersion) -> str | None:
+    """Return the digest of the version that the signature beside it is of; None if there is none that tells."""
+    try:
+        bundle = json.loads((version.path / SIGNATURE).read_text(encoding="utf-8"))
+        statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+        return digest_from(_resources(version.path, statement))
+    except (OSError, ValueError, KeyError, TypeError, CorruptModelError):
+        return None
+
+
+def _check_form(bundle: Mapping[str, Any]) -> None:
+    """See that a bundle has nothing in it but what is known, as not all of it is signed."""
+    if bundle["mediaType"] != _BUNDLE_TYPE:
+        raise ValueError(f"a bundle of type {bundle['mediaType']!r}")
+    material, envelope = bundle["verificationMaterial"], bundle["dsseEnvelope"]
+    parts = [(bundle, _BUNDLE), (material, _MATERIAL), (material["publicKey"], {"hint"}), (envelope, _ENVELOPE)]
+    parts += [(each, _SIGNED) for each in envelope["signatures"]]
+    if unknown := sorted({name for part, known in parts for name in set(part) - known}):
+        raise ValueError(f"unknown member {unknown[0]!r}")
+    if len(envelope["signatures"]) != 1:
+        raise ValueError(f"{len(envelope['signatures'])} signatures, one is wanted")
+
+
+def _decoded(text: str) -> bytes:
+    """Decode base64, and see that no other text would have given the same bytes."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("base64 with bits left over")
+    return data
 
 
 def _resources(path: Path, statement: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
+_NAMED = re.compile(r"-([0-9a-f]{12})$")  # a folder that `folder_name` has named
 
 
 class ModelError(Exception):
@@ -60,19 +62,39 @@ def read_version(folder: Path) -> ModelVersion:
     """Read a version's configuration and card, and compute its digest.
 
     Raises:
-        CorruptModelError: a file is missing or unreadable.
+        CorruptModelError: a file is missing or unreadable, or the folder is named by another digest.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         card = _front_matter((folder / CARD).read_text(encoding="utf-8"))
-        return ModelVersion(config["name"], config["kind"], digest_of(folder), folder, config, card)
+        version = ModelVersion(config["name"], config["kind"], digest_of(folder), folder, config, card)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise CorruptModelError(f"{folder} is not a model version: {type(error).__name__}: {error}") from error
+    if (named := _NAMED.search(folder.name)) and folder_name(version) != folder.name:
+        raise CorruptModelError(
+            f"{folder} was added with digest sha256:{named[1]}… and has {version.digest[:19]}…: "
+            f"{WEIGHTS} or {CONFIG} was changed"
+        )
+    return version
+
+
+def folder_name(version: ModelVersion) -> str:
+    """Return what the folder of an added version is called, so that a later change of its files is found."""
+    return f"{version.name}-{version.digest.removeprefix('sha256:')[:12]}"
 
 
 def digest_of(folder: Path) -> str:
     """Return "sha256:..." over the digests of weights and configuration."""
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in (CONFIG, WEIGHTS)]
+    return digest_from({name: _sha256(folder / name) for name in (CONFIG, WEIGHTS)})
+
+
+def digest_from(sha256: Mapping[str, str]) -> str:
+    """Return a version's digest, given the hex SHA-256 of weights and configuration by file name.
+
+    Raises:
+        KeyError: one of the two is not given.
+    """
+    lines = [f"{sha256[name]}  {name}\n" for name in (CONFIG, WEIGHTS)]
     return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import c2pa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 SIDECAR: Final = ".c2pa"
 SIDECAR_TYPE: Final = "application/c2pa"
 RECIPE_LABEL: Final = "tutti.recipe"
 WATERMARK_ALGORITHM: Final = "tutti.patchwork.1"
+_COMMAND_S: Final = 60.0
+_SCALAR_BYTES: Final = 32  # of P-256
 _SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 # What the signing library calls a type, for each that a product may have.
@@ -47,11 +51,16 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningIdentity:
-    """A certificate chain (PEM, leaf first), its private key (PEM, ES256) and the root that readers trust."""
+    """A certificate chain (PEM, leaf first), its private key (PEM, ES256) and the root that readers trust.
+
+    Without a key `command` signs: it is given the bytes on standard input, and writes an ECDSA signature over their
+    SHA-256 on standard output, in DER or as r and s of 32 bytes each. So the key can stay in a token or a service.
+    """
 
     chain: bytes
-    key: bytes = field(repr=False)
+    key: bytes | None = field(repr=False)
     root: bytes
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +121,9 @@ class ManifestSigner:
         """
         self._version = version
         self._context = _context(identity.root)
+        self._command_failed: ManifestError | None = None
         try:
-            info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, identity.chain, identity.key, None)
-            self._signer = c2pa.Signer.from_info(info)
+            self._signer = self._load(identity)
         except c2pa.C2paError as error:
             raise ManifestError(f"the signing key cannot be used: {error}") from error
 
@@ -136,6 +145,20 @@ class ManifestSigner:
         """
         return self._sign(data, _kind(media_type), claim, io.BytesIO(), beside=True)
 
+    def _load(self, identity: SigningIdentity) -> c2pa.Signer:
+        algorithm = c2pa.C2paSigningAlg.ES256
+        if identity.key is not None:
+            return c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, identity.chain, identity.key, None))
+
+        def sign(data: bytes) -> bytes:
+            try:
+                return sign_by_command(identity.command, bytes(data))
+            except ManifestError as error:
+                self._command_failed = error  # the library tells that there was an error, and not which
+                raise
+
+        return c2pa.Signer.from_callback(sign, algorithm, identity.chain.decode(), None)
+
     def _sign(self, data: bytes, kind: str, claim: Claim, out: io.BytesIO, *, beside: bool) -> bytes:
         try:
             builder = c2pa.Builder.from_json(json.dumps(self._manifest(kind, claim)), context=self._context)
@@ -151,7 +174,8 @@ class ManifestSigner:
             finally:
                 builder.close()
         except c2pa.C2paError as error:
-            raise ManifestError(f"the manifest of {claim.title} cannot be signed: {error}") from error
+            reason, self._command_failed = self._command_failed or error, None
+            raise ManifestError(f"the manifest of {claim.title} cannot be signed: {reason}") from error
 
     def _manifest(self, kind: str, claim: Claim) -> dict[str, Any]:
         model = claim.recipe["model"]
@@ -197,6 +221,28 @@ class ManifestSigner:
             "format": kind,
             "assertions": assertions,
         }
+
+
+def sign_by_command(command: Sequence[str], data: bytes) -> bytes:
+    """Have a command sign; return r and s.
+
+    Raises:
+        ManifestError: it cannot be run, fails, or writes no signature.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  (what the keys' folder says)
+            list(command), input=data, capture_output=True, check=True, timeout=_COMMAND_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or b""
+        raise ManifestError(f"{command[0]}: {said.decode('utf-8', 'replace').strip() or error}") from error
+    if len(done.stdout) == 2 * _SCALAR_BYTES:
+        return done.stdout
+    try:
+        r, s = decode_dss_signature(done.stdout)
+        return r.to_bytes(_SCALAR_BYTES, "big") + s.to_bytes(_SCALAR_BYTES, "big")
+    except (ValueError, OverflowError) as error:
+        raise ManifestError(f"{command[0]} wrote {len(done.stdout)} bytes that are no ECDSA signature") from error
 
 
 def read_manifest(data: bytes, media_type: str, root: bytes | None, sidecar: bytes | None = None) -> Reading | None:

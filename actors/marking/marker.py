@@ -68,15 +68,15 @@ class Marker:
         """Return the product marked and signed.
 
         Raises:
-            GenerationError: a file is not what its type says.
+            GenerationError: a file is not what its type says, or cannot be signed.
         """
         began, started = datetime.now(UTC), time.perf_counter()
         try:
             files, signed_roles = self._files(recipe_id, product)
+            final = tuple(self._signed(recipe_id, recipe, files)) if self._signer else files
         except (UnmarkableError, ManifestError) as error:
             raise GenerationError(str(error)) from error
         unsigned = {file.role: digest_of_bytes(file.data) for file in files if file.role in signed_roles}
-        final = tuple(self._signed(recipe_id, recipe, files)) if self._signer else files
         content = {file.role: unsigned.get(file.role) or digest_of_bytes(file.data) for file in files}
         stage = StageRecord(
             name=MARK_STAGE,

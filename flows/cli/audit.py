@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -22,6 +23,17 @@ _WORDS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be audited, and how."""
+
+    subject: str | None
+    catalogue: str | None
+    checkpoint: Path | None
+    reproduce: bool
+    sample: int | None
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command of this module."""
     app.command()(audit)
@@ -33,7 +45,13 @@ def audit(
     ] = None,
     catalogue: Annotated[str | None, typer.Option(help="Audit the ledger and every asset of this catalogue.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Audit the ledger and every asset there is.")] = False,
-    reproduce: Annotated[bool, typer.Option(help="Make the asset again and compare it bit for bit.")] = False,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Make the asset, or all of them, again and compare bit for bit.")
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --reproduce: only N of them, drawn by the ledger's newest root."),
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="A proof bundle: no database is asked.")] = None,
     log_key: Annotated[Path | None, typer.Option(help="With --bundle: the log's public key (log.pub).")] = None,
     checkpoint: Annotated[
@@ -48,10 +66,16 @@ def audit(
     with errors_told():
         if sum((subject is not None, catalogue is not None, everything)) != 1:
             raise InputError("name one thing to audit: a file, an asset, --catalogue NAME or --all")
+        if sample is not None and (subject is not None or not reproduce):
+            raise InputError("--sample says how many of --catalogue or --all are made again: it wants --reproduce")
+        if log_key is not None and bundle is None:
+            raise InputError("--log-key goes with --bundle; here the key of this installation is used")
         if bundle is not None:
+            if reproduce or checkpoint is not None:
+                raise InputError("--bundle asks no database: it goes without --reproduce and --checkpoint")
             found = _with_bundle(subject, bundle, log_key)
         else:
-            found = _with_database(subject, catalogue, checkpoint, reproduce)
+            found = _with_database(_Asked(subject, catalogue, checkpoint, reproduce, sample))
         if as_json:
             answer_json(found.as_json())
         else:
@@ -76,34 +100,38 @@ def _with_bundle(subject: str | None, bundle: Path, log_key: Path | None) -> Aud
         raise InputError(str(error)) from error
 
 
-def _with_database(subject: str | None, catalogue: str | None, checkpoint: Path | None, reproduce: bool) -> Audit:
+def _with_database(asked: _Asked) -> Audit:
     from flows.cli.backend import opened
     from flows.cli.output import answers_only
     from flows.keys import load_keys
     from flows.provenance.audits import Auditor, UnreadableFileError
-    from flows.provenance.catalogue_audit import audit_catalogue
+    from flows.provenance.catalogue_audit import EmptyCatalogueError, audit_catalogue
 
-    path = Path(subject) if subject is not None else None
+    path = Path(asked.subject) if asked.subject is not None else None
     with opened() as found:
         if found is None:
             raise InputError("nothing was made here yet, so there is nothing to hold it against; see --bundle")
         services, backend = found
         keys = load_keys(services.settings)
         auditor = Auditor(
-            settings=services.settings, backend=backend, keys=keys, handed_in=checkpoint, reproduce=reproduce
+            settings=services.settings,
+            backend=backend,
+            keys=keys,
+            handed_in=asked.checkpoint,
+            reproduce=asked.reproduce,
         )
         try:
             with answers_only():
                 if path is None:
-                    return audit_catalogue(auditor, catalogue, _say_progress)
-                return auditor.audit_file(path) if path.exists() else auditor.audit_asset(str(subject))
-        except UnreadableFileError as error:
+                    return audit_catalogue(auditor, asked.catalogue, _say_progress, asked.sample)
+                return auditor.audit_file(path) if path.exists() else auditor.audit_asset(str(asked.subject))
+        except (EmptyCatalogueError, UnreadableFileError) as error:
             raise InputError(str(error)) from error
 
 
-def _say_progress(number: int) -> None:
-    if number % 1000 == 0:
-        note(f"{number} assets audited")
+def _say_progress(what: str, number: int) -> None:
+    if number % (1000 if what == "audited" else 10) == 0:
+        note(f"{number} assets {what}")
 
 
 def _print(found: Audit) -> None:

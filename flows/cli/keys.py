@@ -42,7 +42,9 @@ def keys(
             answer(f"{name.replace('_', ' '):>20}  {value}")
         answer("")
         answer("log.pub is for whoever verifies; public keys of models you trust go into trusted-models/;")
-        answer("your own certificate goes into manifest.key, manifest.pem (leaf first) and root.pem")
+        answer("your own certificate goes into manifest.key, manifest.pem (leaf first) and root.pem; a command in")
+        answer("manifest.command signs instead of manifest.key; certificates that are no longer trusted are named in")
+        answer("revoked.txt by their serial numbers")
 
 
 def _described(found: Keys) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def _described(found: Keys) -> dict[str, Any]:
         "model_key": key_hint(found.models.public_key()),
         "trusted_model_keys": len(found.trusted_models),
         "certificate": certificate.subject.rfc4514_string(),
+        "signs_manifests": " ".join(found.manifests.command) or "manifest.key",
         "certificate_serial": f"{certificate.serial_number:#x}",
         "certificate_until": certificate.not_valid_after_utc.isoformat(),
         "revoked_certificates": len(found.revoked),

@@ -29,7 +29,9 @@ def add_to(app: typer.Typer) -> None:
 
 def lineage(
     asset: Annotated[str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id.")],
-    to: Annotated[Path, typer.Option(help="File to write.", show_default=False)],
+    to: Annotated[
+        str, typer.Option(metavar="FILE", help="File to write; OpenLineage events also go to an http(s):// address.")
+    ],
     as_: Annotated[Format, typer.Option("--as", help="What to write.")] = Format.BUNDLE,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +40,7 @@ def lineage(
         from flows.cli.backend import opened
         from flows.keys import load_keys
         from flows.provenance.audits import Auditor
-        from flows.provenance.exports import ExportError, export_lineage
+        from flows.provenance.exports import ExportError, export_lineage, send_lineage
 
         with opened() as found:
             if found is None:
@@ -46,10 +48,16 @@ def lineage(
             services, backend = found
             auditor = Auditor(settings=services.settings, backend=backend, keys=load_keys(services.settings))
             try:
-                asset_id = export_lineage(auditor, asset, as_.value, to)
+                if to.startswith(("http://", "https://")):
+                    if as_ is not Format.OPENLINEAGE:
+                        raise InputError(f"--to {to}: only --as openlineage is sent to an address")
+                    asset_id = send_lineage(auditor, asset, to)
+                else:
+                    asset_id = export_lineage(auditor, asset, as_.value, Path(to))
             except ExportError as error:
                 raise InputError(str(error)) from error
         if as_json:
-            answer_json({"asset": asset_id, "as": as_.value, "path": str(to.absolute())})
+            where = {"url": to} if "://" in to else {"path": str(Path(to).absolute())}
+            answer_json({"asset": asset_id, "as": as_.value, **where})
         else:
             answer(f"{to} holds the lineage of {asset_id} as {as_.value}")

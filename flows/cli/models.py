@@ -128,9 +128,9 @@ def _read(source: str, room: Path) -> ModelVersion:
 
 
 def _copy(version: ModelVersion, settings: Settings) -> ModelVersion:
-    from models.weights import read_version
+    from models.weights import folder_name, read_version
 
-    target = settings.model_folder / f"{version.name}-{version.digest.removeprefix('sha256:')[:12]}"
+    target = settings.model_folder / folder_name(version)
     if not target.exists():
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         shutil.copytree(version.path, partial)

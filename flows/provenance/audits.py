@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from actors.marking.marker import MARK_STAGE
-from db.assets import Lineage, get_asset, lineage
-from db.checkpoints import Checkpoint, check_against, newest_checkpoint, read_note
+from db.asset_types import AssetFile, Lineage
+from db.assets import assets_with_ids, get_asset, lineage
+from db.checkpoints import Checkpoint, check_against, every_checkpoint, newest_checkpoint, read_note
 from db.database import Session
 from db.errors import CheckpointError, LedgerError, StorageError
 from db.finding import all_ids, files_with_digest, ids_beginning
@@ -21,7 +22,7 @@ from flows.keys import Keys
 from flows.provenance.chain import chain_checks, entry_of
 from flows.provenance.checks import CHAIN, Audit, Check
 from flows.provenance.evidence import Evidence, asset_entries, gather
-from flows.provenance.identity import Catalogue, Identity, KnownFile, identify
+from flows.provenance.identity import Catalogue, KnownFile, identify
 from flows.provenance.reproduction import Reproducer
 from flows.provenance.stored import (
     manifests_check,
@@ -75,11 +76,16 @@ class Auditor:
         """
         data = read_file(path)
         with self.backend.database.unit_of_work() as session:
-            identity = identify(path, data, _catalogue(session), self.keys)
+            identity = identify(path, data, catalogue_of(session), self.keys)
         if identity.asset is None:
             return Audit(subject=str(path), checks=identity.checks)
-        if (altered := self._altered(identity, data)) is not None:
-            identity.checks[0] = altered
+        if identity.checks[0].ok is False:
+            identity.checks[0] = self._where_altered(identity.asset, identity.media_type, data) or identity.checks[0]
+        with self.backend.database.unit_of_work() as session:
+            is_here = bool(assets_with_ids(session, [identity.asset]))
+        if not is_here:
+            named = f"asset {identity.asset[:12]} is not in this database: made elsewhere with these keys, or removed"
+            return Audit(subject=str(path), checks=[*identity.checks, Check("entry", None, named)])
         return self._asset(str(path), identity.asset, identity.checks)
 
     def checkpoint(self, session: Session) -> tuple[Checkpoint | None, list[Check]]:
@@ -100,6 +106,17 @@ class Auditor:
             return None, [Check("history", False, f"the ledger is damaged: {error}")]
         detail = f"the log of {now.size} entries begins with the {found.head.size} of checkpoint {found.where}"
         return found, [Check("history", True, detail)]
+
+    def checkpoints(self, session: Session) -> tuple[list[Checkpoint], list[str]]:
+        """Return all checkpoints outside, and what is wrong with those that are damaged.
+
+        Raises:
+            LedgerError: entry 0 does not name the log.
+        """
+        if (name := origin(session)) is None:
+            return [], []
+        whole, damaged = every_checkpoint(name, self.keys.log.verifier, self.places)
+        return whole, [str(error) for error in damaged]
 
     def _asset(self, subject: str, asset_id: str, checks: Sequence[Check]) -> Audit:
         with self.backend.database.unit_of_work() as session:
@@ -123,7 +140,7 @@ class Auditor:
         found.extend(self._stored(known))
         found.extend(_later(entries))
         if self.reproduce:
-            found.extend(Reproducer(self.settings, self.keys).check(known))
+            found.append(Reproducer(self.settings, self.keys).check(known))
         return Audit(subject=subject, checks=found, recipe=known.recipe, lineage=steps(known, evidence))
 
     def _stored(self, known: Lineage) -> Iterator[Check]:
@@ -134,22 +151,18 @@ class Auditor:
         recipe: Mapping[str, Any] = known.recipe
         yield from model_checks(recipe["model"], [self.settings.model_folder], self.keys)
 
-    def _altered(self, identity: Identity, data: bytes) -> Check | None:
-        """A file as long as one of the asset's, and not it, is that one with bytes changed."""
-        if identity.checks[0].ok or identity.asset is None:
-            return None
+    def _where_altered(self, asset_id: str | None, media_type: str, data: bytes) -> Check | None:
+        """Say which bytes of a file were changed, if the asset's file that is as long is still whole."""
         with self.backend.database.unit_of_work() as session:
-            files = get_asset(session, identity.asset).files
-        for file in files:
-            if file.bytes == len(data) and file.media_type == identity.media_type:
+            [asset] = assets_with_ids(session, [str(asset_id)])
+        for file in asset.files:
+            if (file.bytes, file.media_type) == (len(data), media_type):
                 try:
                     kept = self.backend.objects.get(file.digest)
                 except StorageError:
                     continue
-                differing = sum(a != b for a, b in zip(kept, data, strict=True))
-                return Check(
-                    "bytes", False, f"differs in {differing} bytes from the {file.name} that was made: altered"
-                )
+                differing = [at for at, (a, b) in enumerate(zip(kept, data, strict=True)) if a != b]
+                return Check("bytes", False, _altered_at(file.name, differing))
         return None
 
 
@@ -163,25 +176,14 @@ def audit_bundle(
     """
     data = read_file(path)
     entry = entry_of(evidence)
-    files = [file for file in entry.get("files", ()) if isinstance(file, dict)]
-
-    def by_digest(digest: str) -> list[KnownFile]:
-        return [
-            KnownFile(evidence.asset, str(file.get("name")), file.get("digest") != digest)
-            for file in files
-            if digest in (file.get("digest"), file.get("unsigned_digest"))
-        ]
-
-    identity = identify(
-        path,
-        data,
-        Catalogue(
-            by_digest,
-            lambda mark: [evidence.asset] if evidence.asset.startswith(mark) else [],
-            lambda: [evidence.asset],
-        ),
-        keys,
+    files = [_entered(evidence.asset, file) for file in entry.get("files", ()) if isinstance(file, dict)]
+    catalogue = Catalogue(
+        lambda digest: [file for file in files if digest in (file.digest, file.unsigned_digest)],
+        lambda asset: files if asset == evidence.asset else [],
+        lambda mark: [evidence.asset] if evidence.asset.startswith(mark) else [],
+        lambda: [evidence.asset],
     )
+    identity = identify(path, data, catalogue, keys)
     checks = list(identity.checks)
     if identity.asset is None:
         checks.append(Check("subject", None, f"nothing ties the file to asset {evidence.asset[:12]} of the bundle"))
@@ -193,7 +195,10 @@ def audit_bundle(
     model = evidence.recipe.get("model", {})
     checks.extend(model_checks(model, folders, keys))
     if not any(check.name == "training data" for check in checks):
-        checks.append(training_data_check(evidence.card, None))
+        said = training_data_check(evidence.card, None)
+        checks.append(
+            Check(said.name, None, f"as the bundle has it, whose card nothing here vouches for: {said.detail}")
+        )
     return Audit(
         subject=str(path), checks=checks, recipe=evidence.recipe, lineage=evidence.stages, needed=(*CHAIN, "subject")
     )
@@ -233,11 +238,35 @@ def steps(known: Lineage, evidence: Evidence | None) -> list[dict[str, Any]]:
     return out
 
 
-def _catalogue(session: Session) -> Catalogue:
-    def by_digest(digest: str) -> list[KnownFile]:
-        return [KnownFile(each.asset, each.file.name, each.unsigned) for each in files_with_digest(session, digest)]
+def catalogue_of(session: Session) -> Catalogue:
+    """Return what a database knows of all assets, while its session is open."""
+    return Catalogue(
+        lambda digest: [_known(asset, file) for asset, file in files_with_digest(session, digest)],
+        lambda asset: [_known(asset, file) for found in assets_with_ids(session, [asset]) for file in found.files],
+        lambda mark: ids_beginning(session, mark),
+        lambda: all_ids(session),
+    )
 
-    return Catalogue(by_digest, lambda mark: ids_beginning(session, mark), lambda: all_ids(session))
+
+def _known(asset: str, file: AssetFile) -> KnownFile:
+    return KnownFile(asset, file.name, file.media_type, file.bytes, file.digest, file.unsigned_digest)
+
+
+def _entered(asset: str, file: Mapping[str, Any]) -> KnownFile:
+    """A file as a ledger entry has it, which may hold anything."""
+    return KnownFile(
+        asset,
+        str(file.get("name")),
+        str(file.get("media_type")),
+        int(file.get("bytes", -1)),
+        str(file.get("digest")),
+        file.get("unsigned_digest"),
+    )
+
+
+def _altered_at(name: str, differing: Sequence[int]) -> str:
+    how = f"in byte {differing[0]}" if len(differing) == 1 else f"in {len(differing)} bytes from {differing[0]} on"
+    return f"altered: it differs from the {name} that was made {how}"
 
 
 def _no_entry(known: Lineage, count: int) -> Check:

@@ -64,7 +64,16 @@ class _Bundle(BaseModel):
 
 def asset_entries(session: Session, asset_id: str) -> list[Entry]:
     """Return the entries that record this asset: one, if all is well."""
-    return [entry for entry in entries_about(session, asset_id) if entry.kind == ASSET]
+    return entries_of_assets(session, [asset_id])[asset_id]
+
+
+def entries_of_assets(session: Session, ids: Sequence[str]) -> dict[str, list[Entry]]:
+    """Return the same for many assets."""
+    entries: dict[str, list[Entry]] = {each: [] for each in ids}
+    for entry in entries_about(session, *ids):
+        if entry.kind == ASSET:
+            entries[entry.subject].append(entry)
+    return entries
 
 
 def gather(session: Session, known: Lineage, entry: Entry, checkpoint: Checkpoint | None) -> Evidence:

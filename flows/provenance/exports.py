@@ -10,6 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from db.asset_types import Lineage
 from db.assets import get_asset, lineage
 from flows.errors import FlowError
@@ -41,6 +43,23 @@ def export_lineage(auditor: Auditor, id_or_prefix: str, form: str, to: Path) -> 
         to.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ExportError(f"{to} cannot be written: {error.strerror}") from None
+    return known.asset.id
+
+
+def send_lineage(auditor: Auditor, id_or_prefix: str, url: str) -> str:
+    """Send an asset's lineage as OpenLineage events to where a backend takes them; return the asset's id.
+
+    Raises:
+        ExportError: the backend does not answer, or refuses an event.
+        UnknownAssetError: there is no such asset.
+    """
+    with auditor.backend.database.unit_of_work() as session:
+        known = lineage(session, id_or_prefix)
+    for event in openlineage_events(known).splitlines():
+        try:
+            httpx.post(url, content=event, headers={"Content-Type": "application/json"}).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ExportError(f"{url} does not take the events: {error}") from None
     return known.asset.id
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from actors.marking.manifests import SIDECAR, ManifestError, Reading, read_manifest
+from actors.marking.manifests import SIDECAR, SIDECAR_TYPE, ManifestError, Reading, read_manifest
 from actors.marking.waveforms import UnmarkableError, decode_waveform, is_waveform, payload_of
 from flows.keys import Keys
 from flows.provenance.checks import Check
@@ -27,18 +27,22 @@ _MAGIC: Final = (
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file that some asset has: its digest is that of the file at hand."""
+    """A file of some asset; `unsigned_digest` is that of the file before its manifest was put in, if it was."""
 
     asset: str
     name: str
-    unsigned: bool
+    media_type: str
+    bytes: int
+    digest: str
+    unsigned_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What is known of all assets, asked as needed: by digest, by the beginning of an id, or all ids."""
+    """What is known, asked as needed: files by digest or asset, assets by the beginning of an id, or all."""
 
     by_digest: Callable[[str], Sequence[KnownFile]]
+    files_of: Callable[[str], Sequence[KnownFile]]
     by_mark: Callable[[str], Sequence[str]]
     all_ids: Callable[[], Sequence[str]]
 
@@ -71,7 +75,27 @@ def identify(path: Path, data: bytes, known: Catalogue, keys: Keys) -> Identity:
         identity.checks.append(Check("agreement", False, f"the file contradicts itself: {said}"))
     elif len(told) > 1:
         identity.checks.append(Check("agreement", True, f"{', '.join(told)} name the same asset"))
+    if identity.asset is not None and len(identity.assets) == 1:
+        _hold_against(path, data, known.files_of(identity.asset), identity)
     return identity
+
+
+def altered(data: bytes, media_type: str, files: Sequence[KnownFile]) -> KnownFile | None:
+    """Return the file that this was before bytes of it were changed: as long, of its type, and not it."""
+    digest = digest_of_bytes(data)
+    if any(digest in (file.digest, file.unsigned_digest) for file in files):
+        return None
+    return next((file for file in files if (file.bytes, file.media_type) == (len(data), media_type)), None)
+
+
+def _hold_against(path: Path, data: bytes, files: Sequence[KnownFile], identity: Identity) -> None:
+    """Not every byte of a manifest is signed (there is padding), and a mark survives much: length tells as well."""
+    if (was := altered(data, identity.media_type, files)) is not None:
+        identity.checks[0] = Check("bytes", False, f"altered: as long as the {was.name} that was made, and not it")
+    beside = path.with_name(path.name + SIDECAR)
+    if beside.is_file() and (was := altered(beside.read_bytes(), SIDECAR_TYPE, files)) is not None:
+        detail = f"{beside.name} was altered: as long as the {was.name} that was made, and not it"
+        identity.checks.append(Check("sidecar", False, detail))
 
 
 def media_type_of(path: Path, data: bytes) -> str:
@@ -101,7 +125,8 @@ def _by_bytes(data: bytes, known: Catalogue, identity: Identity) -> str | None:
         identity.checks.append(Check("bytes", None, detail))
         return None
     first = found[0]
-    what = f"the {first.name} of asset {first.asset[:12]}" + (", without its manifest" if first.unsigned else "")
+    bare = ", without its manifest" if first.digest != digest_of_bytes(data) else ""
+    what = f"the {first.name} of asset {first.asset[:12]}{bare}"
     identity.checks.append(Check("bytes", True, f"byte for byte {what}"))
     return first.asset
 

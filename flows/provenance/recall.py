@@ -10,8 +10,10 @@ from typing import Final
 
 from db.assets import get_asset, lineage
 from db.database import Session
+from db.finding import ids_beginning
 from db.recalls import (
     Touched,
+    assets_told,
     is_input,
     models_named,
     models_trained_on,
@@ -24,6 +26,7 @@ from flows.provenance.sealing import seal
 from flows.services import Backend, Services
 from flows.shelf import asset_folder_name
 
+_ASSET: Final = re.compile(r"[0-9a-f]{6,64}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -41,20 +44,36 @@ class Recall:
 
 
 def find(session: Session, subject: str) -> Recall:
-    """Find what a model (name or name@digest), an input (digest) or a training item went into.
+    """Find what a model (name or name@digest), an input (digest), a training item or an asset (id) went into.
 
     Raises:
         RecallError: nothing is known by that name.
     """
+    assets: list[str] = []
     if _DIGEST.fullmatch(subject):
         digests = [subject, *(digest for _, digest in models_trained_on(session, subject))]
     else:
         digests = models_named(session, subject) or [digest for _, digest in models_trained_on(session, subject)]
-    if not digests:
+    if not digests and _ASSET.fullmatch(subject):
+        assets = ids_beginning(session, subject)
+    if not digests and not assets:
         raise RecallError(
-            f"no model and no training item is called {subject!r}; an input goes by its sha256:… digest"
+            f"no model, no training item and no asset is called {subject!r}; an input goes by its sha256:… digest"
         )
-    return Recall(subject, digests, touched_by(session, digests))
+    if len(assets) > 1:
+        raise RecallError(f"several assets begin with {subject!r}")
+    return Recall(subject, digests, touched_by(session, digests, assets))
+
+
+def find_told(session: Session, pattern: str) -> Recall:
+    """Find the assets whose prompt is like a pattern (* any text, ? any letter), and what they went into.
+
+    Raises:
+        RecallError: no prompt is like it.
+    """
+    if not (assets := assets_told(session, pattern)):
+        raise RecallError(f"no asset has a prompt like {pattern!r}; write '*{pattern}*' for prompts that contain it")
+    return Recall(pattern, [], touched_by(session, [], assets))
 
 
 def withdraw_all(services: Services, backend: Backend, recall: Recall, reason: str) -> list[str]:
@@ -73,6 +92,16 @@ def withdraw_all(services: Services, backend: Backend, recall: Recall, reason: s
     return withdrawn
 
 
+def check_input(session: Session, digest: str) -> None:
+    """See that this can be erased.
+
+    Raises:
+        RecallError: it is no input.
+    """
+    if not is_input(session, digest):
+        raise RecallError(f"{digest} is no input that assets were made from; only inputs can be erased")
+
+
 def erase_input(services: Services, backend: Backend, digest: str, reason: str) -> None:
     """Erase the bytes of an input for good. What was made from it, and the proof of that, stays.
 
@@ -81,8 +110,7 @@ def erase_input(services: Services, backend: Backend, digest: str, reason: str) 
         StorageError: the object cannot be removed.
     """
     with backend.database.unit_of_work() as session:
-        if not is_input(session, digest):
-            raise RecallError(f"{digest} is no input that assets were made from; only inputs can be erased")
+        check_input(session, digest)
         note_erasure(session, digest, reason)
     backend.objects.remove(digest)
     seal(services, backend)

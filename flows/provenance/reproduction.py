@@ -1,13 +1,14 @@
 """Making an asset again from its recipe, and comparing it with what was kept, bit for bit.
 
-It is made in this process by the model version that the recipe names, and marked as the first was. On the same
+It is made in this process by the model version that the recipe names, and marked as the first was; several are made
+side by side, which changes no bit of them. On the same
 numeric profile every file must be the same. On another one the codes may still be, and are compared; a difference
 then proves nothing, and is said to prove nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,10 +22,22 @@ from flows.settings import Settings
 from models.digests import digest_of_bytes
 from models.generator import GenerationError, Generator, Product
 from models.registry import find_version
-from models.weights import CorruptModelError, UnknownModelError
+from models.weights import CorruptModelError, UnknownModelError, UnusableModelError
 
+NAME: Final = "reproduced"
 CODES: Final = "codes"
 _MOST_ADVANCES: Final = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What assets have in common that one generator can make again."""
+
+    model: str
+    device: str
+    dtype: str
+    slots: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +47,64 @@ class Reproducer:
     settings: Settings
     keys: Keys
 
-    def check(self, known: Lineage) -> list[Check]:
+    def check(self, known: Lineage) -> Check:
         """Make the asset again; return what comes of the comparison."""
-        try:
-            generator = self._generator(known)
-            product = make(generator, known.asset.id, known.recipe)
-            made = self._content(known, product)
-        except UnknownModelError as error:
-            return [Check("reproduced", None, f"cannot be made again here: {error}")]
-        except (GenerationError, CorruptModelError) as error:
-            return [Check("reproduced", False, f"cannot be made again: {error}")]
-        return [_compared(known, made, _differences(known, generator))]
+        return self.check_all([known])[known.asset.id]
 
-    def _generator(self, known: Lineage) -> Generator:
+    def check_all(
+        self, assets: Sequence[Lineage], report: Callable[[int], object] = lambda done: done
+    ) -> dict[str, Check]:
+        """Make many assets again, side by side where model and profile are the same; return the checks by id.
+
+        Args:
+            assets: what is to be made again.
+            report: called with how many are done.
+        """
+        checks: dict[str, Check] = {}
+        for making in dict.fromkeys(self._making(known) for known in assets):
+            same = {known.asset.id: known for known in assets if self._making(known) == making}
+            for asset_id, check in self._compare(making, same):
+                checks[asset_id] = check
+                report(len(checks))
+        return checks
+
+    def _compare(self, making: _Making, assets: Mapping[str, Lineage]) -> Iterator[tuple[str, Check]]:
+        try:
+            generator = self._generator(making)
+        except UnknownModelError as error:
+            yield from ((each, Check(NAME, None, f"cannot be made again here: {error}")) for each in assets)
+            return
+        except (CorruptModelError, UnusableModelError) as error:
+            yield from ((each, Check(NAME, False, f"cannot be made again: {error}")) for each in assets)
+            return
+        for asset_id, made in make_all(generator, {each: known.recipe for each, known in assets.items()}):
+            known = assets[asset_id]
+            try:
+                if isinstance(made, GenerationError):
+                    raise made
+                yield asset_id, _compared(known, self._content(known, made), _differences(known, generator))
+            except GenerationError as error:
+                yield asset_id, Check(NAME, False, f"cannot be made again: {error}")
+
+    def _making(self, known: Lineage) -> _Making:
         recipe: Mapping[str, Any] = known.recipe
         profile: Mapping[str, Any] = known.numeric_profile
-        model = recipe["model"]
-        version = find_version(f"{model['name']}@{model['digest']}", [self.settings.model_folder])
-        return GeneratorFactory(
-            loader=self.settings.generator,
-            version=version,
+        return _Making(
+            model=f"{recipe['model']['name']}@{recipe['model']['digest']}",
             device=self._device(str(profile.get("device", "cpu"))),
             dtype=self._dtype(str(profile.get("dtype", "float32"))),
             slots=int(profile.get("slots", self.settings.slots)),
             threads=int(profile.get("threads", self.settings.threads)),
+        )
+
+    def _generator(self, making: _Making) -> Generator:
+        return GeneratorFactory(
+            loader=self.settings.generator,
+            version=find_version(making.model, [self.settings.model_folder]),
+            device=making.device,
+            dtype=making.dtype,
+            slots=making.slots,
+            threads=making.threads,
         )()
 
     def _device(self, recorded: str) -> str:
@@ -77,19 +124,37 @@ class Reproducer:
         return {file.role: digest_of_bytes(file.data) for file in finished.product.files}
 
 
-def make(generator: Generator, key: str, recipe: Mapping[str, Any]) -> Product:
-    """Make one recipe with a generator that has nothing else to do.
+def make_all(
+    generator: Generator, recipes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Product | GenerationError]]:
+    """Make recipes with a generator that has nothing else to do; yield (key, what came of it) as each is done."""
+    waiting, made = list(recipes.items())[::-1], 0
+    busy = idle = 0
+    while made < len(recipes):
+        while waiting and busy < generator.slots:
+            key, recipe = waiting.pop()
+            try:
+                generator.admit(key, recipe)
+                busy += 1
+            except GenerationError as error:
+                made += 1
+                yield key, error
+        outcomes = generator.advance() if busy else ()
+        for outcome in outcomes:
+            made, busy = made + 1, busy - 1
+            yield outcome.key, _finished(generator, outcome.result)
+        idle = 0 if outcomes else idle + 1
+        if idle > _MOST_ADVANCES:
+            raise RuntimeError("the generator does not finish what it was given")
 
-    Raises:
-        GenerationError: it cannot be made.
-    """
-    generator.admit(key, recipe)
-    for _ in range(_MOST_ADVANCES):
-        for outcome in generator.advance():
-            if isinstance(outcome.result, GenerationError):
-                raise outcome.result
-            return generator.finish(outcome.result)
-    raise GenerationError("the generator does not finish it")
+
+def _finished(generator: Generator, result: Any) -> Product | GenerationError:
+    if isinstance(result, GenerationError):
+        return result
+    try:
+        return generator.finish(result)
+    except GenerationError as error:
+        return error
 
 
 def _differences(known: Lineage, generator: Generator) -> list[str]:
@@ -106,14 +171,14 @@ def _compared(known: Lineage, made: Mapping[str, str], differing: list[str]) -> 
     unequal = sorted(role for role in {*kept, *made} if kept.get(role) != made.get(role))
     whole = "codes and files" if CODES in kept else "files"
     if not unequal:
-        return Check("reproduced", True, f"made again: {len(made)} {whole} are the same bit for bit")
+        return Check(NAME, True, f"made again: {len(made)} {whole} are the same bit for bit")
     if not differing:
-        return Check("reproduced", False, f"made again on the same profile, and not the same: {', '.join(unequal)}")
+        return Check(NAME, False, f"made again on the same profile, and not the same: {', '.join(unequal)}")
     if CODES in kept and CODES not in unequal:
         return Check(
-            "reproduced",
+            NAME,
             None,
             f"made again: the codes are the same bit for bit; {', '.join(unequal)} cannot be compared: "
             + "; ".join(differing),
         )
-    return Check("reproduced", None, "made again, and cannot be compared: " + "; ".join(differing))
+    return Check(NAME, None, "made again, and cannot be compared: " + "; ".join(differing))

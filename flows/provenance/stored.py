@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from actors.identity import recipe_id
 from actors.marking.manifests import SIDECAR, ManifestError, Reading, embeds, has_sidecar, read_manifest
 from actors.marking.marker import MARK_STAGE
 from actors.marking.waveforms import UnmarkableError, decode_waveform, is_waveform, payload_of
@@ -20,11 +21,13 @@ from db.ledger import SCHEMA, Entry
 from db.objects import ObjectStore
 from flows.keys import Keys
 from flows.provenance.checks import Check
-from models.registry import find_version
-from models.signing import check_signature
+from models.registry import find_version, list_versions
+from models.signing import check_signature, signed_digest
 from models.watermark.detection import best_match, detect
-from models.weights import CorruptModelError, ModelVersion, UnknownModelError
+from models.weights import CONFIG, WEIGHTS, CorruptModelError, UnknownModelError
 
+_CREDENTIAL: Final = "signingCredential."  # codes of the C2PA specification
+_EXPIRED: Final = "signingCredential.expired"
 _NAMED: Final = 5  # of many that are wrong, so many are named
 
 
@@ -39,6 +42,9 @@ class Held:
 def rows_check(known: Lineage, entry: Entry) -> Check:
     """See that the rows of an asset are those that were entered."""
     asset = known.asset.id[:12]
+    if columns := _unlike_recipe(known):
+        detail = f"rows of asset {asset} are not those of the recipe that names it: {', '.join(columns)}"
+        return Check("rows", False, detail)
     try:
         made = {"schema": SCHEMA, "type": entry.kind, **asset_entry(facts_of_recorded(known)).body}
         if canonical(made) == entry.body:
@@ -48,6 +54,21 @@ def rows_check(known: Lineage, entry: Entry) -> Check:
         return Check("rows", False, f"the rows of asset {asset} cannot be compared with its entry: {error}")
     wrong = sorted(name for name in {*made, *entered} if made.get(name) != entered.get(name))
     return Check("rows", False, f"rows of asset {asset} were changed after they were entered: {', '.join(wrong)}")
+
+
+def _unlike_recipe(known: Lineage) -> list[str]:
+    """Return what of an asset's rows contradicts its id, which is the digest of its recipe."""
+    if recipe_id(known.recipe) != known.asset.id:
+        return ["recipe"]
+    recipe: Mapping[str, Any] = known.recipe
+    asset, model = known.asset, recipe["model"]
+    shown = {
+        "prompt": (asset.prompt, recipe["prompt"]),
+        "seed": (asset.seed, recipe["seed"]),
+        "model": ((asset.model_name, asset.model_digest), (model["name"], model["digest"])),
+        "kind": (asset.kind, recipe["kind"]),
+    }
+    return [name for name, (row, said) in shown.items() if row != said]
 
 
 def read_files(objects: ObjectStore, files: Sequence[AssetFile]) -> tuple[list[Held], Check]:
@@ -103,10 +124,13 @@ def manifest_problem(data: bytes, media_type: str, sidecar: bytes | None, asset_
 
 def reading_problem(reading: Reading, keys: Keys) -> str | None:
     """Return what is wrong with a manifest itself."""
-    if reading.state == "Invalid":
-        return "changed after it was signed: " + "; ".join(reading.failures[:_NAMED])
     if reading.serial is not None and reading.serial in keys.revoked:
         return f"signed with certificate {reading.serial:#x}, which is revoked"
+    if reading.failures and all(failure.startswith(_CREDENTIAL) for failure in reading.failures):
+        if any(failure.startswith(_EXPIRED) for failure in reading.failures):
+            return f"signed by {reading.signer} with certificate {reading.serial or 0:#x}, which has expired"
+    elif reading.state == "Invalid":
+        return "changed after it was signed: " + "; ".join(reading.failures[:_NAMED])
     if reading.state != "Trusted":
         return (
             f"signed by {reading.signer or 'somebody'}, whom nothing here vouches for ({', '.join(reading.failures)})"
@@ -148,7 +172,7 @@ def model_checks(model: Mapping[str, str], folders: Sequence[Any], keys: Keys) -
         version = find_version(reference, folders)
         report = check_signature(version, keys.trusted_models)
     except UnknownModelError:
-        yield Check("model", None, f"no weights of {model['name']} with digest {model['digest'][:19]} are here")
+        yield _missing_model(model, folders)
         return
     except CorruptModelError as error:
         yield Check("model", False, str(error))
@@ -156,6 +180,16 @@ def model_checks(model: Mapping[str, str], folders: Sequence[Any], keys: Keys) -
     who = f"signed by key {str(report.signer)[:16]}" if report.signed else "not signed"
     yield Check("model", True, f"{model['name']}: weights have digest {model['digest'][:19]}, {who}")
     yield training_data_check(version.card, report.card_is_as_signed if report.signed else None)
+
+
+def _missing_model(model: Mapping[str, str], folders: Sequence[Any]) -> Check:
+    """No weights here have the digest: because they are elsewhere, or because a file of theirs was changed."""
+    wanted = model["digest"]
+    for version in list_versions(folders):
+        if signed_digest(version) == wanted:
+            was = f"was signed with digest {wanted[:19]} and has {version.digest[:19]}"
+            return Check("model", False, f"{version.path} {was}: {WEIGHTS} or {CONFIG} was changed")
+    return Check("model", None, f"no weights of {model['name']} with digest {wanted[:19]} are here")
 
 
 def training_data_check(card: Mapping[str, Any], as_signed: bool | None) -> Check:
@@ -172,13 +206,3 @@ def training_data_check(card: Mapping[str, Any], as_signed: bool | None) -> Chec
     if as_signed is False:
         return Check("training data", None, f"the card was changed after it was signed; it says: {told}")
     return Check("training data", True, told)
-
-
-def version_of(model: Mapping[str, str], folders: Sequence[Any]) -> ModelVersion:
-    """Return the version a recipe names.
-
-    Raises:
-        UnknownModelError: it is not here.
-        CorruptModelError: a version here cannot be read.
-    """
-    return find_version(f"{model['name']}@{model['digest']}", folders)

@@ -31,7 +31,7 @@ from models.watermark.grid import (
 
 FALSE_CLAIMS: Final = 1e-6
 _LONGEST_S: Final = 120.0  # what comes after it is not needed
-_CANDIDATES: Final = 8
+_CANDIDATES: Final = 32
 _EXPLAINED_BY: Final = 3  # rows
 _CALM_OVER: Final = 5  # rows
 _LARGEST_DB: Final = 6.0

@@ -89,6 +89,11 @@ def test_a_changed_signature_is_refused(version):
         path.write_text(json.dumps(changed))
         with pytest.raises(CorruptModelError):
             check_signature(version, TRUSTED)
+    whole = json.dumps(bundle).encode()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        with pytest.raises(CorruptModelError):
+            check_signature(version, TRUSTED)
     path.write_text("no signature")
     with pytest.raises(CorruptModelError, match="no model signature"):
         check_signature(version, TRUSTED)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models.registry import find_version, list_versions, load_generator
-from models.weights import CorruptModelError, UnknownModelError, load_into, read_version, write_version
+from models.weights import CorruptModelError, UnknownModelError, folder_name, load_into, read_version, write_version
 
 CARD = "---\nname: tiny\nlicence: Apache-2.0\n---\n\n# tiny\n"
 
@@ -43,6 +43,19 @@ def test_a_changed_byte_of_the_weights_is_refused(tmp_path: Path, place: int) ->
     weights.write_bytes(data)
     with pytest.raises(CorruptModelError, match="has digest"):
         load_into(nn.Linear(3, 2), version, "cpu", torch.float32)
+
+
+def test_an_added_version_whose_files_were_changed_is_refused_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    version = read_version(write(tmp_path / "a"))
+    added = (tmp_path / "a").rename(tmp_path / folder_name(version))
+    assert read_version(added).digest == version.digest
+    (added / "config.json").write_text(json.dumps({"name": "tiny", "kind": "score", "sampling": 1}))
+    with pytest.raises(CorruptModelError, match="was changed"):
+        read_version(added)
+    write(tmp_path / "other", name="other")
+    assert find_version("other", [tmp_path]).name == "other", "the damage of one is not that of another"
+    with pytest.raises(CorruptModelError, match="was changed"):
+        find_version(version.reference, [tmp_path])
 
 
 def test_tensors_that_do_not_fit_are_refused(tmp_path: Path) -> None:

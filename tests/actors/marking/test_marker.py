@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 from actors.marking.manifests import read_manifest
 from actors.marking.marker import Marker, MarkingSpec
 from actors.marking.waveforms import decode_waveform, payload_of
+from flows.errors import KeysError
+from flows.keys import read_keys
 from models.generator import GenerationError, ProductFile
 from models.watermark.detection import best_match, detect
 
@@ -111,6 +114,27 @@ def test_a_waveform_that_is_none_fails_alone(keys, asset_id, recipe, product):
     broken = ProductFile(role="preview", name="p.flac", media_type="audio/flac", data=b"fLaC and nothing else")
     with pytest.raises(GenerationError, match=r"p\.flac cannot be decoded"):
         Marker(spec(keys)).finish(asset_id, recipe, replace(product, files=(broken,)))
+
+
+def test_a_command_signs_in_place_of_a_key(keys, asset_id, recipe, product, tmp_path):
+    folder = tmp_path / "keys"
+    shutil.copytree(keys.folder, folder)
+    token = (folder / "manifest.key").rename(tmp_path / "token.pem")
+    command = folder / "manifest.command"
+    command.write_text(f"openssl dgst -sha256 -sign '{token}'  # as with a token or a service\n")
+    midi = replace(product, files=tuple(file for file in product.files if file.role == "midi"))
+    found = read_keys(folder)
+    files = by_role(Marker(spec(found)).finish(asset_id, recipe, midi))
+    reading = read_manifest(files["midi"].data, "audio/midi", keys.manifests.root, files["midi.c2pa"].data)
+    assert (reading.state, reading.asset) == ("Trusted", asset_id)
+    for words, said in (("cat no-such-token", "cannot be signed: cat: cat: no-such"), ("echo words", "no ECDSA")):
+        command.write_text(words)
+        with pytest.raises(GenerationError, match=said):
+            Marker(spec(read_keys(folder))).finish(asset_id, recipe, midi)
+    for words in ("", "no-such-program --sign"):
+        command.write_text(words)
+        with pytest.raises(KeysError, match="a command that is here is wanted"):
+            read_keys(folder)
 
 
 def test_another_process_reads_the_manifest_as_trusted(finished, keys, asset_id, recipe, product, tmp_path):

@@ -2,17 +2,24 @@
 
 import random
 import shutil
+import time
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from marking_sounds import encoded, tones
-from sounding import checks
+from sounding import checks, new_place
 
+from actors.marking.manifests import Claim, ManifestSigner
 from actors.marking.waveforms import decode_waveform
 from db.canonical import canonical
 from db.ledger import get_entry
 from db.merkle import leaf_hash
-from flows.keys import make_keys, read_keys
-from flows.provenance.catalogue_audit import audit_catalogue
+from flows.certificates import development_chain
+from flows.errors import KeysError
+from flows.keys import make_keys, marking_spec, read_keys
+from flows.provenance.catalogue_audit import EmptyCatalogueError, audit_catalogue
+from models.signing import sign_version
 
 
 def audited(place, path, **how):
@@ -79,7 +86,9 @@ def test_every_flipped_bit_of_a_signed_file_is_found(place, assets, copy):
     for at in places:
         changed = bytearray(data)
         changed[at] ^= 1 << rng.randrange(8)
-        assert audited(place, copy(data=bytes(changed))).verdict == "failed", at
+        found = audited(place, copy(data=bytes(changed)))
+        told = " ".join(check.detail for check in found.checks if check.ok is False)
+        assert found.verdict == "failed" and ("preview.flac" in told or "manifest" in told), at
 
 
 def test_a_manifest_copied_to_another_sound_is_found(place, assets, copy):
@@ -129,7 +138,55 @@ def test_a_revoked_certificate_is_named(place, assets, copy):
     assert found.verdict == "failed" and "revoked" in checks(found)["manifest"].detail
 
 
+def test_a_certificate_that_has_expired_is_named(place, assets, copy, tmp_path):
+    keys = own_keys(place, tmp_path / "keys", development_chain(timedelta(seconds=2)))
+    claim = Claim(
+        title="score.mid",
+        asset=assets[1].id,
+        role="midi",
+        recipe={"model": {"name": "tiny", "digest": "sha256:00"}},
+        software="0",
+        watermark=None,
+    )
+    path = copy("midi", suffix=".mid")
+    signed = ManifestSigner(keys.manifests, "0").beside(path.read_bytes(), "audio/midi", claim)
+    path.with_name(path.name + ".c2pa").write_bytes(signed)
+    time.sleep(3)
+    found = replace(place.auditor(), keys=keys).audit_file(path)
+    assert found.verdict == "failed" and "which has expired" in checks(found)["manifest"].detail
+    with pytest.raises(KeysError, match="expired on"):
+        marking_spec(place.settings.model_copy(update={"keys": keys.folder}))
+
+
+def own_keys(place, folder, chain):
+    shutil.copytree(place.keys.folder, folder)
+    for name, data in (("manifest.key", chain.key), ("manifest.pem", chain.chain), ("root.pem", chain.root)):
+        (folder / name).write_bytes(data)
+    return read_keys(folder)
+
+
+def test_a_changed_byte_of_a_manifest_beside_a_file_is_found_even_where_nothing_is_signed(place, assets, copy):
+    path = copy("musicxml", suffix=".musicxml")
+    signed = place.data(assets[1], "musicxml.c2pa")
+    padding = signed.rindex(bytes(64)) + 32
+    path.with_name(path.name + ".c2pa").write_bytes(signed[:padding] + b"\x01" + signed[padding + 1 :])
+    found = audited(place, path)
+    assert found.verdict == "failed" and "was altered" in checks(found)["sidecar"].detail
+
+
+def test_a_file_of_an_asset_that_is_not_here_is_not_proved(place, assets, copy, databases, tmp_path):
+    elsewhere = new_place(databases, tmp_path / "elsewhere")
+    try:
+        found = replace(elsewhere.auditor(), keys=place.keys).audit_file(copy())
+    finally:
+        elsewhere.database.close()
+    assert found.verdict == "unknown" and "is not in this database" in checks(found)["entry"].detail
+
+
 ROWS = {
+    "prompt": "UPDATE recipes SET prompt = 'fast piano' WHERE id = :id",
+    "seed": "UPDATE recipes SET seed = seed + 1 WHERE id = :id",
+    "recipe": "UPDATE recipes SET body = body || '{\"seed\": 77}' WHERE id = :id",
     "attributes": 'UPDATE assets SET attributes = attributes || \'{"words": "other"}\' WHERE id = :id',
     "created_at": "UPDATE assets SET created_at = created_at + interval '1 microsecond' WHERE id = :id",
     "worker": "UPDATE assets SET worker = 'somebody' WHERE id = :id",
@@ -208,6 +265,25 @@ def test_a_log_made_anew_and_signed_again_is_found_by_a_checkpoint_that_somebody
     assert found.verdict == "failed" and "is of tutti/" in checks(found)["history"].detail
 
 
+@pytest.mark.parametrize("column", ["kind", "subject"])
+def test_an_entry_filed_under_another_name_is_found(own_place, column):
+    own_place.make(1)
+    own_place.force(f"UPDATE ledger_entries SET {column} = overlay({column} placing 'x' from 3) WHERE index = 1")
+    found = audit_catalogue(own_place.auditor(), None)
+    assert "entry 1 was changed: its kind or subject" in checks(found)["ledger"].detail
+
+
+def test_an_old_checkpoint_that_was_changed_is_named(own_place):
+    own_place.make(1)
+    old = next(own_place.settings.checkpoint_folder.rglob("*.note"))
+    own_place.make(2)
+    assert checks(audit_catalogue(own_place.auditor(), None))["checkpoints"].ok
+    old.chmod(0o644)
+    old.write_text(old.read_text().replace("tutti/", "tutty/", 1))
+    found = audit_catalogue(own_place.auditor(), None)
+    assert found.verdict == "failed" and str(old) in checks(found)["checkpoints"].detail
+
+
 def test_a_damaged_checkpoint_is_named_with_its_place(own_place):
     made = own_place.make(1)
     path = next(own_place.settings.checkpoint_folder.rglob("*.note"))
@@ -228,11 +304,39 @@ def test_weights_that_were_changed_are_found(own_place):
     assert checks(found)["reproduced"].ok is None
 
 
+def test_signed_weights_that_were_changed_are_named(own_place):
+    made = own_place.make(1)
+    sign_version(own_place.model, own_place.keys.models)
+    weights = own_place.model.path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    found = own_place.auditor().audit_asset(made[1].id)
+    assert found.verdict == "failed" and "model.safetensors" in checks(found)["model"].detail
+
+
+def test_a_catalogue_is_made_again_and_what_differs_is_named(own_place):
+    made = own_place.make(1, 2, 3, 4, 5, 6)
+    found = audit_catalogue(own_place.auditor(reproduce=True), "study")
+    assert found.verdict == "proved" and "6 assets made again" in checks(found)["reproduced"].detail
+    few = audit_catalogue(own_place.auditor(reproduce=True), "study", again=2)
+    assert "2 assets made again" in checks(few)["reproduced"].detail
+    own_place.force(
+        "UPDATE asset_files SET digest = 'sha256:' || repeat('0', 64) WHERE role = 'midi' AND asset_id = :id",
+        id=made[3].id,
+    )
+    found = audit_catalogue(own_place.auditor(reproduce=True), "study")
+    assert checks(found)["reproduced"].ok is False and made[3].id[:12] in checks(found)["reproduced"].detail
+
+
 def test_what_was_made_since_the_last_checkpoint_is_not_proved_yet(own_place, monkeypatch):
     monkeypatch.setattr(own_place, "seal", lambda: None)
     made = own_place.make(1)
     found = own_place.auditor().audit_asset(made[1].id)
     assert found.verdict == "unknown" and checks(found)["inclusion"].ok is None
+
+
+def test_a_catalogue_that_is_not_there_is_not_proved(place, assets):
+    with pytest.raises(EmptyCatalogueError, match="no asset in a catalogue 'studdy'"):
+        audit_catalogue(place.auditor(), "studdy")
 
 
 def test_the_audit_of_everything_holds(place, assets):

@@ -1,6 +1,8 @@
 """Lineages for others: a bundle proves without a database, PROV-JSON is read by its library, the picture is SVG."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +12,7 @@ from sounding import checks
 from flows.keys import read_verifier
 from flows.provenance.audits import audit_bundle
 from flows.provenance.evidence import BundleError, read_bundle
-from flows.provenance.exports import export_lineage
+from flows.provenance.exports import ExportError, export_lineage, send_lineage
 
 
 @pytest.fixture
@@ -90,6 +92,30 @@ def test_prov_json_is_read_by_the_library_of_the_standard(assets, written):
     entities = {str(record.identifier) for record in document.get_records(ProvEntity)}
     assert f"tutti:asset/{assets[1].id}" in entities
     assert {f"tutti:content/{file.digest}" for file in assets[1].files} <= entities
+
+
+def test_openlineage_events_are_sent_to_an_address_and_a_refusal_is_told(place, assets):
+    taken = []
+
+    class Backend(BaseHTTPRequestHandler):
+        def do_POST(self):
+            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(201 if self.path == "/api/v1/lineage" else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Backend) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api/v1/"
+        assert send_lineage(place.auditor(), assets[1].id[:12], f"{url}lineage") == assets[1].id
+        assert [event["job"]["name"] for event in taken] == ["score.compose", "score.mark"]
+        with pytest.raises(ExportError, match="404"):
+            send_lineage(place.auditor(), assets[1].id, f"{url}elsewhere")
+        server.shutdown()
+    with pytest.raises(ExportError, match="does not take"):
+        send_lineage(place.auditor(), assets[1].id, url)
 
 
 def test_openlineage_events_are_one_a_stage_with_what_the_specification_requires(written):

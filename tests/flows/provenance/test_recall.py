@@ -6,7 +6,8 @@ from sounding import checks
 from db.assets import AssetFilter, get_asset, list_assets, search_assets
 from db.ledger import entries_about
 from db.recalls import touched_by
-from flows.provenance.recall import RecallError, erase_input, find, withdraw_all
+from flows.provenance.catalogue_audit import audit_catalogue
+from flows.provenance.recall import RecallError, erase_input, find, find_told, withdraw_all
 from flows.services import Backend, Services
 
 
@@ -58,8 +59,31 @@ def test_a_model_or_a_training_item_recalls_all_that_was_made_with_it(own_place,
             "sha256:0000",
         ):
             assert len(find(session, subject).touched) == 4, subject
-        with pytest.raises(RecallError, match="no model and no training item"):
+        with pytest.raises(RecallError, match="no model, no training item"):
             find(session, "elsewhere")
+
+
+def test_an_asset_or_the_words_of_prompts_are_recalled_with_what_they_went_into(own_place, family):
+    _, made = family
+    with own_place.database.unit_of_work() as session:
+        found = find(session, made[2].id[:12]).touched
+        assert [(each.asset, each.generation) for each in found] == [(made[2].id, 0), (made[3].id, 1)]
+        assert len(find_told(session, "SLOW*").touched) == 4
+        for pattern in ("piano", "slow_piano", "100%"):
+            with pytest.raises(RecallError, match="no asset has a prompt"):
+                find_told(session, pattern)
+
+
+def test_a_withdrawal_undone_by_a_superuser_is_found(own_place, services, backend):
+    made = own_place.make(1)
+    with own_place.database.unit_of_work() as session:
+        recall = find(session, made[1].id)
+    withdraw_all(services, backend, recall, "the singer asked")
+    assert checks(audit_catalogue(own_place.auditor(), None))["withdrawals"].ok
+    own_place.force("UPDATE withdrawals SET reason = 'nobody asked'")
+    assert "not the one in the ledger" in checks(audit_catalogue(own_place.auditor(), None))["withdrawals"].detail
+    own_place.force("DELETE FROM withdrawals")
+    assert "is listed again" in checks(audit_catalogue(own_place.auditor(), None))["withdrawals"].detail
 
 
 def test_what_is_withdrawn_is_off_every_list_and_the_reason_is_in_the_ledger(own_place, family, services, backend):

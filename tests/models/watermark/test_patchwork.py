@@ -73,6 +73,24 @@ def test_the_mark_is_found_in_a_copy(marked, copy):
     assert found.found and found.payload == PAYLOAD, found
 
 
+@pytest.mark.parametrize("copy", ["as it is", "MP3", "Opus", "8 kHz"])
+def test_ten_seconds_in_one_channel_at_16_khz_are_enough(copy):
+    """The pieces of musiclm-small, which have half the band's cells left at 8 kHz and no second channel."""
+    piece = embed(music(10.0, 16_000)[:, :1], 16_000, KEY, PAYLOAD)
+    if copy == "8 kHz":
+        wave, rate_hz = (
+            torchaudio.functional.resample(torch.from_numpy(piece.T.copy()), 16_000, 8_000).numpy().T,
+            8_000,
+        )
+    elif copy == "as it is":
+        wave, rate_hz = piece, 16_000
+    else:
+        how = {"format": "MP3", "bitrate_mode": "CONSTANT"} if copy == "MP3" else {"format": "OGG", "subtype": "OPUS"}
+        wave, rate_hz = coded(piece, 16_000, compression_level=0.77, **how)
+    found = best_match(detect(np.ascontiguousarray(wave, dtype=np.float32), rate_hz, KEY), ISSUED)
+    assert found.found and found.payload == PAYLOAD, found
+
+
 def test_all_64_bits_can_be_read_without_knowing_what_was_issued(marked):
     found = detect(marked, RATE_HZ, KEY)
     assert found.found and found.payload == PAYLOAD
