@@ -54,6 +54,18 @@ class UnknownTrainingRunError(DatabaseError):
     """No training run has this id."""
 
 
+class UnknownListenerError(DatabaseError):
+    """No listener has this name."""
+
+
+class ListenerExistsError(DatabaseError):
+    """A listener has this name already."""
+
+
+class UnknownPlaylistError(DatabaseError):
+    """A listener has no playlist, or none of this date."""
+
+
 # Ledger
 
 

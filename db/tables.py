@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -231,4 +233,69 @@ ledger_nodes = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
     CheckConstraint("octet_length(hash) = 32", name="hash"),
+)
+
+_LISTENER: Final = String(200, collation="C")
+
+
+def _of_a_listener() -> ForeignKey:
+    """What is a person's goes with the person."""
+    return ForeignKey("listeners.name", ondelete="CASCADE")
+
+
+# `salt` is 64 hex digits of chance: a playlist's ledger entry holds a hash with it, which nobody can tell a
+# person from once the row is gone. Without `consented_at` nothing is kept or made for a listener.
+listeners = Table(
+    "listeners",
+    metadata,
+    Column("name", _LISTENER, primary_key=True),
+    Column("time_zone", _NAME, nullable=False),
+    Column("sentence", Text),  # what they like, in words: their taste until there are events
+    Column("salt", _ID, nullable=False),
+    Column("consented_at", _TIME),
+    Column("created_at", _TIME, nullable=False, server_default=func.now()),
+)
+
+listening_events = Table(
+    "listening_events",
+    metadata,
+    Column("listener", _LISTENER, _of_a_listener(), primary_key=True),
+    Column("heard_at", _TIME, primary_key=True),
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("ingested_at", _TIME, nullable=False, server_default=func.now()),
+    _one_of("kind", "completed", "skipped", "liked", "hated"),
+)
+
+# Where an asset lies in the joint space of a MusicLM version, and how fast and lively it is.
+content_vectors = Table(
+    "content_vectors",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("model_digest", _DIGEST, primary_key=True),
+    Column("vector", VECTOR, nullable=False),
+    Column("tempo_bpm", Double, nullable=False),
+    Column("energy", Double, nullable=False),
+    Column("made_at", _TIME, nullable=False, server_default=func.now()),
+)
+
+# `body` is the canonical JSON whose digest is `digest`; `as_of` says which rows it was made from: those of then.
+playlists = Table(
+    "playlists",
+    metadata,
+    Column("listener", _LISTENER, _of_a_listener(), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("as_of", _TIME, nullable=False),
+)
+
+pieces_made_for = Table(
+    "pieces_made_for",
+    metadata,
+    Column("listener", _LISTENER, _of_a_listener(), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("recipe_id", _ID, ForeignKey("recipes.id"), primary_key=True),
+    Column("run_id", String(12, collation="C"), nullable=False),
+    Index("pieces_made_for_date_idx", "date"),
 )

@@ -1,0 +1,127 @@
+"""Where assets lie in the joint space of words and sound, kept with pgvector; and what is nearest to a point of it.
+
+Exact search: up to some 100,000 vectors an index would only lose neighbours. Vectors of several models lie in one
+column, each model's compared among themselves.
+
+Shapes: E joint width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from db.asset_types import AssetFile
+from db.database import Session
+from db.tables import asset_files, assets, content_vectors, recipes, withdrawals
+
+_WAVEFORM: Final = "waveform"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What an asset sounds like: a vector_E of length 1, beats a minute, liveliness."""
+
+    asset_id: str
+    vector_E: NDArray[np.float32]
+    tempo_bpm: float
+    energy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CatalogueTrack:
+    """An asset that playlists can have: its content, its words, and the file one plays."""
+
+    content: Content
+    prompt: str
+    duration_s: float
+    file: AssetFile
+
+
+def without_content(session: Session, model_digest: str) -> list[tuple[str, AssetFile]]:
+    """Return (asset id, waveform) for the assets with sound of which this model has no vector."""
+    known = exists().where(
+        content_vectors.c.asset_id == assets.c.id, content_vectors.c.model_digest == model_digest
+    )
+    rows = session.execute(
+        select(asset_files)
+        .join(assets, assets.c.id == asset_files.c.asset_id)
+        .where(asset_files.c.role == _WAVEFORM, ~known)
+        .order_by(asset_files.c.asset_id)
+    )
+    return [
+        (row.asset_id, AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest))
+        for row in rows
+    ]
+
+
+def record_content(session: Session, model_digest: str, contents: Iterable[Content]) -> None:
+    """Insert vectors; those there already stay."""
+    rows = [
+        {
+            "asset_id": each.asset_id,
+            "model_digest": model_digest,
+            "vector": each.vector_E,
+            "tempo_bpm": each.tempo_bpm,
+            "energy": each.energy,
+        }
+        for each in contents
+    ]
+    if rows:
+        session.execute(upsert(content_vectors).on_conflict_do_nothing(), rows)
+
+
+def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) -> Iterator[CatalogueTrack]:
+    """Yield what playlists could be made of at a time, by asset id: all with a vector and not withdrawn."""
+    withdrawn = exists().where(withdrawals.c.asset_id == assets.c.id, withdrawals.c.withdrawn_at <= as_of)
+    query = (
+        select(
+            content_vectors.c.asset_id,
+            content_vectors.c.vector,
+            content_vectors.c.tempo_bpm,
+            content_vectors.c.energy,
+            recipes.c.prompt,
+            assets.c.duration_s,
+            asset_files,
+        )
+        .join(assets, assets.c.id == content_vectors.c.asset_id)
+        .join(recipes, recipes.c.id == assets.c.id)
+        .join(asset_files, asset_files.c.asset_id == assets.c.id)
+        .where(
+            content_vectors.c.model_digest == model_digest,
+            content_vectors.c.made_at <= as_of,
+            asset_files.c.role == _WAVEFORM,
+            ~withdrawn,
+        )
+        .order_by(content_vectors.c.asset_id, asset_files.c.name)
+    )
+    for part in session.execute(query, execution_options={"yield_per": 2_000}).partitions():
+        for row in part:
+            yield CatalogueTrack(
+                Content(row.asset_id, row.vector, row.tempo_bpm, row.energy),
+                row.prompt,
+                row.duration_s,
+                AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest),
+            )
+
+
+def nearest(
+    session: Session, model_digest: str, vector_E: NDArray[np.float32], limit: int
+) -> Sequence[tuple[str, float]]:
+    """Return (asset id, cosine) of what lies nearest to a point, nearest first, without what is withdrawn."""
+    distance = content_vectors.c.vector.cosine_distance(vector_E)
+    withdrawn = exists().where(withdrawals.c.asset_id == content_vectors.c.asset_id)
+    rows = session.execute(
+        select(content_vectors.c.asset_id, distance.label("distance"))
+        .where(content_vectors.c.model_digest == model_digest, ~withdrawn)
+        .order_by(distance, content_vectors.c.asset_id)
+        .limit(limit)
+    )
+    return [(row.asset_id, 1.0 - float(row.distance)) for row in rows]

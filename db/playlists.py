@@ -1,0 +1,148 @@
+"""Playlists as they were made, and the pieces made for listeners."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from db.database import Session
+from db.digests import digest_of
+from db.errors import UnknownPlaylistError
+from db.ledger import NewEntry, append
+from db.tables import listeners, pieces_made_for, playlists, recipes
+
+PLAYLIST: Final = "playlist"
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlaylist:
+    """A playlist to be kept. `body` is canonical JSON; `as_of` says which rows it was made from."""
+
+    listener: str
+    date: date
+    body: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """A playlist as kept."""
+
+    listener: str
+    date: date
+    body: str
+    digest: str
+    as_of: datetime
+
+
+def commitment(salt: str, digest: str) -> str:
+    """Return what the ledger holds of a playlist: a digest that says nothing of anybody without the salt."""
+    return "sha256:" + hashlib.sha256(bytes.fromhex(salt) + digest.encode()).hexdigest()
+
+
+def record_playlists(session: Session, new: Sequence[NewPlaylist]) -> list[str]:
+    """Keep playlists with an entry of the ledger each; return whose are new: one a listener and date is kept.
+
+    Who was deleted in the meantime gets none.
+    """
+    if not new:
+        return []
+    salts = dict(
+        session.execute(
+            select(listeners.c.name, listeners.c.salt)
+            .where(listeners.c.name.in_([each.listener for each in new]))
+            .with_for_update(key_share=True)
+        )
+        .tuples()
+        .all()
+    )
+    rows = {
+        each.listener: {
+            "listener": each.listener,
+            "date": each.date,
+            "body": each.body,
+            "digest": digest_of(each.body.encode()),
+            "as_of": each.as_of,
+        }
+        for each in new
+        if each.listener in salts
+    }
+    if not rows:
+        return []
+    kept = session.execute(
+        upsert(playlists).on_conflict_do_nothing().returning(playlists.c.listener), list(rows.values())
+    )
+    names = sorted(kept.scalars())
+    entries = []
+    for name in names:
+        subject = commitment(salts[name], str(rows[name]["digest"]))
+        entries.append(NewEntry(PLAYLIST, subject, {"playlist": subject, "date": str(rows[name]["date"])}))
+    append(session, entries)
+    return names
+
+
+def get_playlist(session: Session, listener: str, on: date | None = None) -> Playlist:
+    """Return a listener's playlist of a date, or the newest.
+
+    Raises:
+        UnknownPlaylistError: there is none.
+    """
+    query = select(playlists).where(playlists.c.listener == listener).order_by(playlists.c.date.desc()).limit(1)
+    if on is not None:
+        query = query.where(playlists.c.date == on)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise UnknownPlaylistError(f"{listener!r} has no playlist" + (f" of {on}" if on else " yet"))
+    return _playlist(row)
+
+
+def playlists_of(session: Session, on: date) -> list[Playlist]:
+    """Return all playlists of a date, by listener."""
+    query = select(playlists).where(playlists.c.date == on).order_by(playlists.c.listener)
+    return [_playlist(row) for row in session.execute(query)]
+
+
+def have_playlists(session: Session, dates: Iterable[date]) -> set[tuple[str, date]]:
+    """Return (listener, date) of every playlist of these dates."""
+    query = select(playlists.c.listener, playlists.c.date).where(playlists.c.date.in_(list(dates)))
+    return set(session.execute(query).tuples().all())
+
+
+def note_made_for(session: Session, run_id: str, on: date, recipe_of: Iterable[tuple[str, str]]) -> None:
+    """Keep whom recipes are for: (listener, recipe id)."""
+    rows = [
+        {"listener": name, "date": on, "recipe_id": recipe, "run_id": run_id} for name, recipe in recipe_of
+    ]
+    if rows:
+        session.execute(insert(pieces_made_for), rows)
+
+
+def made_for(session: Session, on: date) -> list[tuple[str, str, str]]:
+    """Return (listener, recipe id, run id) of what was asked for on a date."""
+    query = (
+        select(pieces_made_for.c.listener, pieces_made_for.c.recipe_id, pieces_made_for.c.run_id)
+        .where(pieces_made_for.c.date == on)
+        .order_by(pieces_made_for.c.listener, pieces_made_for.c.recipe_id)
+    )
+    return list(session.execute(query).tuples().all())
+
+
+def seconds_made_for(session: Session, before: date) -> dict[str, float]:
+    """Return how many seconds of audio each listener was made before a date."""
+    query = (
+        select(pieces_made_for.c.listener, func.sum(recipes.c.duration_s))
+        .join(recipes, recipes.c.id == pieces_made_for.c.recipe_id)
+        .where(pieces_made_for.c.date < before)
+        .group_by(pieces_made_for.c.listener)
+    )
+    return {name: float(total) for name, total in session.execute(query)}
+
+
+def _playlist(row: Row[Any]) -> Playlist:
+    return Playlist(**row._mapping)
