@@ -33,6 +33,7 @@ from db.objects import ObjectStore
 from db.runs import get_run
 from db.work import Claim, claim, give_back, progress, release_expired, release_owner
 from models.generator import GenerationError, Generator
+from models.personal import with_personal
 
 _log = logging.getLogger(__name__)
 _MAX_BREAKDOWNS = 10  # in a row, with nothing finished in between
@@ -167,7 +168,7 @@ class PullWorker:
     def _admit(self, generator: Generator, line: FinishingLine, each: Claim) -> None:
         try:
             _check_content(each)
-            generator.admit(each.recipe_id, each.body)
+            generator.admit(each.recipe_id, with_personal(each.body, each.personal))
         except Exception as error:
             line.fail(each, error)
         else:

@@ -112,6 +112,7 @@ class Lineage:
     edges: tuple[LineageEdge, ...]
     runs: tuple[str, ...]
     catalogues: tuple[str, ...]
+    personal: Mapping[str, Json] | None = None  # what the recipe has by a commitment only, as long as it is kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from db.tables import (
     assets,
     lineage_edges,
     model_versions,
+    pieces_made_for,
     recipes,
     run_items,
     runs,
@@ -126,8 +127,16 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
     made = {
         row.id: row
         for row in session.execute(
-            select(assets.c.id, assets.c.worker, assets.c.code_version, assets.c.numeric_profile, recipes.c.body)
+            select(
+                assets.c.id,
+                assets.c.worker,
+                assets.c.code_version,
+                assets.c.numeric_profile,
+                recipes.c.body,
+                pieces_made_for.c.personal,
+            )
             .join(recipes, recipes.c.id == assets.c.id)
+            .outerjoin(pieces_made_for, pieces_made_for.c.recipe_id == assets.c.id)
             .where(assets.c.id.in_(ids))
         )
     }
@@ -166,6 +175,7 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
             edges=tuple(edges[asset.id]),
             runs=tuple(run for run, _ in wanted_by[asset.id]),
             catalogues=tuple(sorted({catalogue for _, catalogue in wanted_by[asset.id]})),
+            personal=made[asset.id].personal,
         )
         for asset in found
     ]

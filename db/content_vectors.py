@@ -22,16 +22,18 @@ from db.asset_types import AssetFile
 from db.database import Session
 from db.tables import asset_files, assets, content_vectors, recipes, withdrawals
 
-_WAVEFORM: Final = "waveform"
+_SOUND: Final = ("waveform", "preview")  # roles of files one listens to; of a score that is its preview
+_FIRST: Final = (asset_files.c.role.desc(), asset_files.c.name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """What an asset sounds like: a vector_E of length 1, beats a minute, liveliness."""
+    """What an asset sounds like: a vector_E of length 1, beats a minute (0: none), "C minor", liveliness."""
 
     asset_id: str
     vector_E: NDArray[np.float32]
     tempo_bpm: float
+    key: str | None
     energy: float
 
 
@@ -46,15 +48,14 @@ class CatalogueTrack:
 
 
 def without_content(session: Session, model_digest: str) -> list[tuple[str, AssetFile]]:
-    """Return (asset id, waveform) for the assets with sound of which this model has no vector."""
-    known = exists().where(
-        content_vectors.c.asset_id == assets.c.id, content_vectors.c.model_digest == model_digest
-    )
+    """Return (asset id, waveform) for the assets with sound of which this model has no vector yet."""
+    known = exists().where(content_vectors.c.asset_id == assets.c.id, content_vectors.c.model_digest == model_digest)
     rows = session.execute(
         select(asset_files)
+        .distinct(asset_files.c.asset_id)
         .join(assets, assets.c.id == asset_files.c.asset_id)
-        .where(asset_files.c.role == _WAVEFORM, ~known)
-        .order_by(asset_files.c.asset_id)
+        .where(asset_files.c.role.in_(_SOUND), ~known)
+        .order_by(asset_files.c.asset_id, *_FIRST)
     )
     return [
         (row.asset_id, AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest))
@@ -70,6 +71,7 @@ def record_content(session: Session, model_digest: str, contents: Iterable[Conte
             "model_digest": model_digest,
             "vector": each.vector_E,
             "tempo_bpm": each.tempo_bpm,
+            "key": each.key,
             "energy": each.energy,
         }
         for each in contents
@@ -86,26 +88,28 @@ def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) ->
             content_vectors.c.asset_id,
             content_vectors.c.vector,
             content_vectors.c.tempo_bpm,
+            content_vectors.c.key,
             content_vectors.c.energy,
             recipes.c.prompt,
             assets.c.duration_s,
             asset_files,
         )
+        .distinct(content_vectors.c.asset_id)
         .join(assets, assets.c.id == content_vectors.c.asset_id)
         .join(recipes, recipes.c.id == assets.c.id)
         .join(asset_files, asset_files.c.asset_id == assets.c.id)
         .where(
             content_vectors.c.model_digest == model_digest,
             content_vectors.c.made_at <= as_of,
-            asset_files.c.role == _WAVEFORM,
+            asset_files.c.role.in_(_SOUND),
             ~withdrawn,
         )
-        .order_by(content_vectors.c.asset_id, asset_files.c.name)
+        .order_by(content_vectors.c.asset_id, *_FIRST)
     )
     for part in session.execute(query, execution_options={"yield_per": 2_000}).partitions():
         for row in part:
             yield CatalogueTrack(
-                Content(row.asset_id, row.vector, row.tempo_bpm, row.energy),
+                Content(row.asset_id, row.vector, row.tempo_bpm, row.key, row.energy),
                 row.prompt,
                 row.duration_s,
                 AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Column, DateTime, MetaData, Row, String, Table, delete, select, text
+from sqlalchemy import Column, DateTime, MetaData, Row, String, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.copying import copy_rows
@@ -47,11 +47,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What went with a listener: events, playlists, and the recipes whose taste tokens were erased."""
+    """What went with a listener: events, playlists, and the taste in these pieces, which stay."""
 
     events: int
     playlists: int
-    recipes: Sequence[str]
+    pieces: Sequence[str]
 
 
 def add_listener(
@@ -98,6 +98,12 @@ def list_listeners(session: Session, names: Sequence[str] | None = None) -> list
     return found
 
 
+def count_events(session: Session) -> dict[str, int]:
+    """Return how many events there are of each listener who has any."""
+    query = select(listening_events.c.listener, func.count()).group_by(listening_events.c.listener)
+    return {name: int(count) for name, count in session.execute(query)}
+
+
 def record_events(session: Session, events: Iterable[Event]) -> int:
     """Insert events, each once however often it comes; return how many were new."""
     _INCOMING.create(session.connection())
@@ -117,36 +123,51 @@ def record_events(session: Session, events: Iterable[Event]) -> int:
     return int(new)
 
 
-def events_before(
-    session: Session, before: datetime, *, known_at: datetime, listener: str | None = None
-) -> Iterator[Event]:
-    """Yield what was heard before a time, as far as it was known at another, by listener and time, in flat memory."""
-    query = (
-        select(
-            listening_events.c.listener,
-            listening_events.c.heard_at,
-            listening_events.c.asset_id,
-            listening_events.c.kind,
-        )
-        .where(listening_events.c.heard_at < before, listening_events.c.ingested_at <= known_at)
-        .order_by(
-            listening_events.c.listener,
-            listening_events.c.heard_at,
-            listening_events.c.asset_id,
-            listening_events.c.kind,
-        )
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """All that is known of a listener and an asset. Times in seconds since 1970; `strange` counts unknown kinds."""
+
+    listener: str
+    asset_id: str
+    completed: int
+    skipped: int
+    liked_at: float | None
+    hated_at: float | None
+    last_at: float
+    strange: int
+
+
+def meetings(session: Session, before: datetime, *, known_at: datetime) -> Iterator[Meeting]:
+    """Yield what was heard before a time, as far as it was known at another, by listener and asset, in flat memory.
+
+    Only of listeners who consent.
+    """
+    rows = session.execute(
+        text("""
+            SELECT listener, asset_id,
+                count(*) FILTER (WHERE kind = 'completed') AS completed,
+                count(*) FILTER (WHERE kind = 'skipped') AS skipped,
+                extract(epoch FROM max(heard_at) FILTER (WHERE kind = 'liked'))::double precision AS liked_at,
+                extract(epoch FROM max(heard_at) FILTER (WHERE kind = 'hated'))::double precision AS hated_at,
+                extract(epoch FROM max(heard_at))::double precision AS last_at,
+                count(*) FILTER (WHERE kind NOT IN ('completed', 'skipped', 'liked', 'hated')) AS strange
+            FROM listening_events JOIN listeners ON listeners.name = listener
+            WHERE heard_at < :before AND ingested_at <= :known_at AND consented_at IS NOT NULL
+            GROUP BY listener, asset_id
+            ORDER BY listener, asset_id
+        """),
+        {"before": before, "known_at": known_at},
+        execution_options={"yield_per": 10_000},
     )
-    if listener is not None:
-        query = query.where(listening_events.c.listener == listener)
-    for part in session.execute(query, execution_options={"yield_per": 10_000}).partitions():
-        for name, heard_at, asset_id, kind in part:
-            yield Event(name, heard_at, asset_id, kind)
+    for part in rows.partitions():
+        for row in part:
+            yield Meeting(*row)
 
 
 def forget_listener(session: Session, name: str) -> Forgotten:
-    """Delete a listener with events and playlists, and erase the taste tokens from what was made for them.
+    """Delete a listener with events, playlists, and what of their taste was kept of the pieces made for them.
 
-    The pieces stay: their recipes then say that the tokens are gone, and the ledger when and why.
+    The pieces stay: their recipes hold a commitment that nobody can open any more, and the ledger says when and why.
 
     Raises:
         UnknownListenerError: nobody has this name.
@@ -159,21 +180,19 @@ def forget_listener(session: Session, name: str) -> Forgotten:
         """),
         {"name": name},
     ).one()
-    erased = session.execute(
+    made = session.execute(
         text("""
-            UPDATE recipes SET body = body #- '{controls,taste_tokens}'
-            WHERE id IN (SELECT recipe_id FROM pieces_made_for WHERE listener = :name)
-                AND body #> '{controls,taste_tokens}' IS NOT NULL
-            RETURNING id
+            SELECT recipe_id FROM pieces_made_for JOIN assets ON assets.id = recipe_id
+            WHERE listener = :name ORDER BY recipe_id
         """),
         {"name": name},
     )
-    recipes = sorted(erased.scalars())
+    pieces = list(made.scalars())
     session.execute(delete(listeners).where(listeners.c.name == name))
     time = datetime.now(UTC).isoformat(timespec="seconds")
     body = {"erased": "taste tokens", "reason": "their listener was deleted", "time": time}
-    append(session, [NewEntry(ERASURE, recipe, {"asset": recipe, **body}) for recipe in recipes])
-    return Forgotten(int(counts[0]), int(counts[1]), recipes)
+    append(session, [NewEntry(ERASURE, piece, {"asset": piece, **body}) for piece in pieces])
+    return Forgotten(int(counts[0]), int(counts[1]), pieces)
 
 
 def _listener(row: Row[Any]) -> Listener:

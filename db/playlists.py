@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.database import Session
 from db.digests import digest_of
 from db.errors import UnknownPlaylistError
+from db.json_values import Json
 from db.ledger import NewEntry, append
-from db.tables import listeners, pieces_made_for, playlists, recipes
+from db.tables import assets, listeners, pieces_made_for, playlists
 
 PLAYLIST: Final = "playlist"
+_LOCK: Final = 0x7475747471  # any number that others are unlikely to lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Playlist:
     body: str
     digest: str
     as_of: datetime
+
+
+def clock(session: Session) -> datetime:
+    """Return the time by the database's own clock, by which its rows are dated."""
+    now = session.execute(select(func.now())).scalar_one()
+    assert isinstance(now, datetime)
+    return now
 
 
 def commitment(salt: str, digest: str) -> str:
@@ -114,31 +123,56 @@ def have_playlists(session: Session, dates: Iterable[date]) -> set[tuple[str, da
     return set(session.execute(query).tuples().all())
 
 
-def note_made_for(session: Session, run_id: str, on: date, recipe_of: Iterable[tuple[str, str]]) -> None:
-    """Keep whom recipes are for: (listener, recipe id)."""
-    rows = [
-        {"listener": name, "date": on, "recipe_id": recipe, "run_id": run_id} for name, recipe in recipe_of
-    ]
+@dataclass(frozen=True, slots=True)
+class PieceFor:
+    """A recipe made for a listener: `body` is its canonical JSON, `personal` opens the commitment in it."""
+
+    recipe_id: str
+    listener: str
+    date: date
+    run_id: str
+    duration_s: float
+    personal: Mapping[str, Json]
+    body: str
+
+
+def note_pieces_for(session: Session, pieces: Iterable[PieceFor]) -> None:
+    """Keep whom recipes are for; those kept already stay as they are."""
+    rows = [dict(zip(PieceFor.__slots__, astuple(piece), strict=True)) for piece in pieces]
     if rows:
-        session.execute(insert(pieces_made_for), rows)
+        session.execute(upsert(pieces_made_for).on_conflict_do_nothing(), rows)
 
 
-def made_for(session: Session, on: date) -> list[tuple[str, str, str]]:
-    """Return (listener, recipe id, run id) of what was asked for on a date."""
+def lock_pieces_for(session: Session) -> None:
+    """Have one unit of work at a time decide what is made for whom: sums stay true until it commits."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def pieces_of(session: Session, on: date) -> list[PieceFor]:
+    """Return what was asked for on a date, by run and recipe."""
     query = (
-        select(pieces_made_for.c.listener, pieces_made_for.c.recipe_id, pieces_made_for.c.run_id)
+        select(pieces_made_for)
         .where(pieces_made_for.c.date == on)
-        .order_by(pieces_made_for.c.listener, pieces_made_for.c.recipe_id)
+        .order_by(pieces_made_for.c.run_id, pieces_made_for.c.recipe_id)
+    )
+    return [PieceFor(**row._mapping) for row in session.execute(query)]
+
+
+def made_for(session: Session) -> list[tuple[str, str]]:
+    """Return (listener, asset id) of every piece that was made for somebody, by listener and then by date."""
+    query = (
+        select(pieces_made_for.c.listener, assets.c.id)
+        .join(assets, assets.c.id == pieces_made_for.c.recipe_id)
+        .order_by(pieces_made_for.c.listener, pieces_made_for.c.date, assets.c.id)
     )
     return list(session.execute(query).tuples().all())
 
 
-def seconds_made_for(session: Session, before: date) -> dict[str, float]:
-    """Return how many seconds of audio each listener was made before a date."""
+def seconds_asked_for(session: Session, *, since: date, until: date) -> dict[str, float]:
+    """Return how many seconds of audio were asked for each listener from a date on, before another."""
     query = (
-        select(pieces_made_for.c.listener, func.sum(recipes.c.duration_s))
-        .join(recipes, recipes.c.id == pieces_made_for.c.recipe_id)
-        .where(pieces_made_for.c.date < before)
+        select(pieces_made_for.c.listener, func.sum(pieces_made_for.c.duration_s))
+        .where(pieces_made_for.c.date >= since, pieces_made_for.c.date < until)
         .group_by(pieces_made_for.c.listener)
     )
     return {name: float(total) for name, total in session.execute(query)}

@@ -267,7 +267,7 @@ listening_events = Table(
     _one_of("kind", "completed", "skipped", "liked", "hated"),
 )
 
-# Where an asset lies in the joint space of a MusicLM version, and how fast and lively it is.
+# Where an asset lies in the joint space of a MusicLM version, and its tempo, key ("C minor") and liveliness.
 content_vectors = Table(
     "content_vectors",
     metadata,
@@ -275,6 +275,7 @@ content_vectors = Table(
     Column("model_digest", _DIGEST, primary_key=True),
     Column("vector", VECTOR, nullable=False),
     Column("tempo_bpm", Double, nullable=False),
+    Column("key", String(16)),
     Column("energy", Double, nullable=False),
     Column("made_at", _TIME, nullable=False, server_default=func.now()),
 )
@@ -290,12 +291,17 @@ playlists = Table(
     Column("as_of", _TIME, nullable=False),
 )
 
+# Written before the run that makes the pieces, so no foreign key to recipes. `personal` opens the commitment in the
+# recipe (see models/personal.py): it is all of the listener's taste that is kept of a piece, and goes with them.
 pieces_made_for = Table(
     "pieces_made_for",
     metadata,
-    Column("listener", _LISTENER, _of_a_listener(), primary_key=True),
-    Column("date", Date, primary_key=True),
-    Column("recipe_id", _ID, ForeignKey("recipes.id"), primary_key=True),
+    Column("recipe_id", _ID, primary_key=True),
+    Column("listener", _LISTENER, _of_a_listener(), nullable=False, index=True),
+    Column("date", Date, nullable=False),
     Column("run_id", String(12, collation="C"), nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("personal", JSONB, nullable=False),
+    Column("body", Text, nullable=False),  # of the recipe: what the run is planned from, should it be killed before
     Index("pieces_made_for_date_idx", "date"),
 )

@@ -22,12 +22,16 @@ MAX_ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One recipe to be made by the claimer. `attempt` counts from 1; `solo`: make nothing else beside it."""
+    """One recipe to be made by the claimer. `attempt` counts from 1; `solo`: make nothing else beside it.
+
+    `personal` is what the recipe has by a commitment only, of a piece that is made for a listener.
+    """
 
     recipe_id: str
     attempt: int
     body: Mapping[str, Json]
     solo: bool
+    personal: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,9 @@ _CLAIM: Final = text("""
         FROM next WHERE work.recipe_id = next.recipe_id
         RETURNING work.recipe_id, work.attempt, next.position
     )
-    SELECT claimed.recipe_id, claimed.attempt, recipes.body
+    SELECT claimed.recipe_id, claimed.attempt, recipes.body, pieces_made_for.personal
     FROM claimed JOIN recipes ON recipes.id = claimed.recipe_id
+    LEFT JOIN pieces_made_for ON pieces_made_for.recipe_id = claimed.recipe_id
     ORDER BY claimed.position
 """)
 
@@ -177,7 +182,10 @@ def claim(
     ).all()
     if not rows:
         _settle(session, run_id)
-    return [Claim(recipe_id, attempt, body, solo=attempt > 1) for recipe_id, attempt, body in rows]
+    return [
+        Claim(recipe_id, attempt, body, solo=attempt > 1, personal=personal)
+        for recipe_id, attempt, body, personal in rows
+    ]
 
 
 def heartbeat(session: Session, owner: str, lease_s: float) -> int:

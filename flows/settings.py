@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     checkpoints: Annotated[Path, AfterValidator(_whole_path)] | None = None
     watermark: Literal["on", "off"] = "on"
     manifests: Literal["embedded", "beside", "off"] = "embedded"
+    taste_model: Annotated[str, Field(min_length=1)] | None = None
+    night_hour: Annotated[int, Field(ge=0, le=23)] = 4
+    night_budget_s: Annotated[float, Field(ge=0, le=10_000_000)] = 300.0
+    notify_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
     patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import assets, audit, export, generate, keys, lineage, models, recall, runs, services, sweep
+from flows.cli import (
+    assets,
+    audit,
+    export,
+    generate,
+    keys,
+    lineage,
+    listeners,
+    models,
+    playlists,
+    recall,
+    runs,
+    serve,
+    services,
+    sweep,
+)
 
 app = typer.Typer(
     name="tutti",
@@ -23,5 +38,8 @@ lineage.add_to(app)
 recall.add_to(app)
 keys.add_to(app)
 app.add_typer(models.app)
+app.add_typer(listeners.app)
+app.add_typer(playlists.app)
+serve.add_to(app)
 services.add_to(app)
 sweep.add_to(app)

@@ -64,12 +64,22 @@ def errors_told(run_id: str | None = None) -> Iterator[None]:
 def exit_code(error: Exception) -> int:
     """Return what an error means to the caller of the command."""
     from actors.errors import ActorError
-    from db.errors import DatabaseUrlError, StorageError, UnknownAssetError, UnknownRunError
+    from db.errors import (
+        DatabaseUrlError,
+        ListenerExistsError,
+        StorageError,
+        UnknownAssetError,
+        UnknownListenerError,
+        UnknownPlaylistError,
+        UnknownRunError,
+    )
     from flows.errors import FlowError, KeysError
 
     if isinstance(error, OrderError | SettingsError | InputError | KeysError):
         return WRONG_INPUT
     if isinstance(error, UnknownAssetError | UnknownRunError | DatabaseUrlError):
+        return WRONG_INPUT
+    if isinstance(error, ListenerExistsError | UnknownListenerError | UnknownPlaylistError):
         return WRONG_INPUT
     if isinstance(error, StorageError | FlowError | ActorError):
         return SERVICE_FAILED

@@ -70,7 +70,7 @@ def generate(
         def start() -> Coroutine[Any, Any, Any]:
             from flows.catalogue import generate_catalogue
 
-            return _driven(generate_catalogue)(str(order.absolute()), run_id, options.given(), workers)
+            return driven(generate_catalogue)(str(order.absolute()), run_id, options.given(), workers)
 
         def ahead() -> AbstractContextManager[None]:
             from flows.working import ray_ahead
@@ -103,12 +103,12 @@ def resume(
         def start() -> Coroutine[Any, Any, Any]:
             from flows.catalogue import resume_catalogue
 
-            return _driven(resume_catalogue)(run_id, workers)
+            return driven(resume_catalogue)(run_id, workers)
 
         _make(services, run_id, start, began, as_json)
 
 
-def _driven(flow: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
+def driven(flow: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return the flow, to be run under tags that say who drives it, after marking those nobody drives."""
     from prefect import tags
 

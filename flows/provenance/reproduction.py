@@ -21,6 +21,7 @@ from flows.provenance.checks import Check
 from flows.settings import Settings
 from models.digests import digest_of_bytes
 from models.generator import GenerationError, Generator, Product
+from models.personal import TASTE, with_personal
 from models.registry import find_version
 from models.weights import CorruptModelError, UnknownModelError, UnusableModelError
 
@@ -60,7 +61,9 @@ class Reproducer:
             assets: what is to be made again.
             report: called with how many are done.
         """
-        checks: dict[str, Check] = {}
+        erased = {known.asset.id for known in assets if _is_erased(known)}
+        checks = {each: Check(NAME, None, "cannot be made again: the taste it was made from is erased") for each in erased}
+        assets = [known for known in assets if known.asset.id not in erased]
         for making in dict.fromkeys(self._making(known) for known in assets):
             same = {known.asset.id: known for known in assets if self._making(known) == making}
             for asset_id, check in self._compare(making, same):
@@ -77,7 +80,8 @@ class Reproducer:
         except (CorruptModelError, UnusableModelError) as error:
             yield from ((each, Check(NAME, False, f"cannot be made again: {error}")) for each in assets)
             return
-        for asset_id, made in make_all(generator, {each: known.recipe for each, known in assets.items()}):
+        recipes = {each: with_personal(_recipe(known), known.personal) for each, known in assets.items()}
+        for asset_id, made in make_all(generator, recipes):
             known = assets[asset_id]
             try:
                 if isinstance(made, GenerationError):
@@ -146,6 +150,15 @@ def make_all(
         idle = 0 if outcomes else idle + 1
         if idle > _MOST_ADVANCES:
             raise RuntimeError("the generator does not finish what it was given")
+
+
+def _recipe(known: Lineage) -> Mapping[str, Any]:
+    recipe: Mapping[str, Any] = known.recipe
+    return recipe
+
+
+def _is_erased(known: Lineage) -> bool:
+    return TASTE in _recipe(known)["controls"] and known.personal is None
 
 
 def _finished(generator: Generator, result: Any) -> Product | GenerationError:

@@ -146,3 +146,8 @@ class Mulan(nn.Module):
     def tokens(self, vector_E: Tensor) -> Tensor:
         """Return tokens_K, int64, of a vector of either tower."""
         return self.quantiser.encode(vector_E[None, None])[0, 0]
+
+    @torch.inference_mode()
+    def vector(self, tokens_K: Tensor) -> Tensor:
+        """Return vector_E that tokens stand for, of length 1."""
+        return F.normalize(self.quantiser.decode(tokens_K[None, None])[0, 0], dim=-1)

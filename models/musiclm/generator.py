@@ -33,6 +33,7 @@ from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName, load_model
 from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
+from models.personal import TASTE, opened_tokens, public
 from models.recording import RecordingError, read_recording
 from models.weights import ModelVersion
 
@@ -109,9 +110,9 @@ class MusicLMGenerator:
         """
         started_at, began = datetime.now(UTC), time.perf_counter()
         try:
-            if unknown := sorted(set(recipe["controls"]) - {"story", MELODY}):
+            if unknown := sorted(set(recipe["controls"]) - {"story", MELODY, TASTE}):
                 raise GenerationError(f"{self.version.name} has no control {unknown[0]!r}; say it in the prompt")
-            telling = Telling(sections_of(recipe), self._sentences, self._model.mulan)
+            telling = self._telling(recipe)
             samples = round(float(recipe["duration_s"]) * self._model.config.codec.sample_rate_hz)
             seed = int(recipe["seed"])
             listened = self._listen(recipe["controls"].get(MELODY), inputs)
@@ -119,14 +120,16 @@ class MusicLMGenerator:
             raise GenerationError(f"the melody: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
+        recipe = public(recipe)
         tokens = [tokens_P.tolist() for tokens_P in telling.tokens_P]
+        taste = recipe["controls"].get(TASTE)  # of tokens that are somebody's, only the commitment is told on
         condition = StageRecord(
             name="condition",
             input_digest=digest_of_bytes(rfc8785.dumps(recipe)),
-            output_digest=digest_of_bytes(rfc8785.dumps(tokens)),
+            output_digest=taste or digest_of_bytes(rfc8785.dumps(tokens)),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"mulan_tokens": tokens},
+            detail={"personal": True} if taste else {"mulan_tokens": tokens},
         )
         records = (condition,) if listened is None else (listened.record, condition)
         item = _Item(recipe, telling, records, started_at, self._takes)
@@ -235,6 +238,12 @@ class MusicLMGenerator:
                 "loudness_lufs": mastered.loudness_lufs,
             },
         )
+
+    def _telling(self, recipe: Mapping[str, Json]) -> Telling:
+        tokens = opened_tokens(recipe)
+        if tokens is not None:
+            return Telling.of_tokens(recipe["prompt"], tokens, self._model.mulan)
+        return Telling.of_words(sections_of(recipe), self._sentences, self._model.mulan)
 
     def _submit(self, take: Take) -> bool:
         """Queue a take's next request; return whether there was one."""

@@ -1,4 +1,4 @@
-"""What a piece is told, and when: one prompt throughout, or a story of prompts.
+"""What a piece is told, and when: one prompt throughout, a story of prompts, or tokens that no words gave.
 
 Story mode (MusicLM, section 5.4) changes the tokens that condition each window while what was made goes on. Here the
 first window after a change is told the mean of both prompts, so that the change is gradual.
@@ -8,7 +8,7 @@ Shapes: E joint width, P MuLan tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +39,30 @@ def sections_of(recipe: Mapping[str, Any]) -> tuple[Section, ...]:
 class Telling:
     """The vectors and tokens of a piece's sections."""
 
-    def __init__(self, sections: tuple[Section, ...], sentences: Sentences, mulan: Mulan) -> None:
+    def __init__(
+        self, sections: tuple[Section, ...], vectors_E: list[Tensor], tokens_P: list[Tensor], mulan: Mulan
+    ) -> None:
+        """Take the sections with a vector and tokens each."""
+        self.sections, self.vectors_E, self.tokens_P, self._mulan = sections, vectors_E, tokens_P, mulan
+
+    @classmethod
+    def of_words(cls, sections: tuple[Section, ...], sentences: Sentences, mulan: Mulan) -> Telling:
         """Read every section's words."""
-        self.sections, self._mulan = sections, mulan
-        self.vectors_E = [mulan.embed_text(sentences(each.prompt)) for each in sections]
-        self.tokens_P = [mulan.tokens(vector) for vector in self.vectors_E]
+        vectors_E = [mulan.embed_text(sentences(each.prompt)) for each in sections]
+        return cls(sections, vectors_E, [mulan.tokens(vector) for vector in vectors_E], mulan)
+
+    @classmethod
+    def of_tokens(cls, prompt: str, tokens: Sequence[int], mulan: Mulan) -> Telling:
+        """Take tokens, such as of a listener's taste, for the whole of a piece; the prompt is only its name.
+
+        Raises:
+            ValueError: they are not tokens of this MuLan.
+        """
+        config = mulan.config
+        if len(tokens) != config.codebooks or not all(0 <= token < config.entries for token in tokens):
+            raise ValueError(f"taste tokens are {config.codebooks} numbers below {config.entries}")
+        tokens_P = torch.tensor(tokens, dtype=torch.int64, device=mulan.log_scale.device)
+        return cls((Section(0.0, prompt),), [mulan.vector(tokens_P)], [tokens_P], mulan)
 
     def tokens_for(self, begin_s: float, end_s: float) -> Tensor:
         """Return tokens_P for a window whose new part is [begin_s, end_s)."""

@@ -45,7 +45,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """The pieces there are. `family_I` numbers those that are of a kind; `renown_I` is how much each is liked by all."""
+    """The pieces there are. `family_I` numbers those of a kind; `renown_I` is how much each is liked by all."""
 
     space: Space
     character: Character
@@ -55,7 +55,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """What is known of one listener, by numbers of pieces. `liked` and `weight` go together; `made` was made for them."""
+    """What is known of a listener, by numbers of pieces. `liked` and `weight` go together; `made` is for them."""
 
     seed: int
     liked: Pieces
@@ -127,7 +127,7 @@ def choose(
     pieces = pool.piece_K[numbers]
     order = in_sequence(catalogue.character.of(pieces), direction_KE[numbers])
     why = _Why(person, catalogue.space, factors, warm)
-    reasons = tuple(why.of(int(pool.piece_K[number]), _Group(pool.group_K[number])) for number in numbers[order])
+    reasons = tuple(why.of(int(pool.piece_K[number]), _Group(int(pool.group_K[number]))) for number in numbers[order])
     return Choice(pieces[order], reasons, warm, cold)
 
 
@@ -147,11 +147,10 @@ class _Pool:
         heaviest = np.argsort(-person.weight, kind="stable")[:_LIKED_LOOKED_AT]
         liked = person.liked[heaviest]
         parts = [made, liked, warm.piece_K[:_NEW_LOOKED_AT], cold.piece_K[:_NEW_LOOKED_AT]]
-        scores = [np.ones(len(made)), person.weight[heaviest], warm.score_K, cold.score_K]
+        weight = person.weight[heaviest].astype(np.float64)
+        scores = [np.ones(len(made)), weight, warm.score_K[:_NEW_LOOKED_AT], cold.score_K[:_NEW_LOOKED_AT]]
         self.piece_K = np.concatenate(parts)
-        self.score_K = np.concatenate(
-            [_scaled(score[: len(part)]) for part, score in zip(parts, scores, strict=True)]
-        )
+        self.score_K = np.concatenate([_scaled(score) for score in scores])
         groups = [_Group.MADE, _Group.KNOWN, _Group.WARM, _Group.COLD]
         self.group_K = np.repeat([int(group) for group in groups], [len(part) for part in parts])
         self.group_K[(self.group_K == _Group.KNOWN) & np.isin(self.piece_K, person.resting)] = _Group.RESTING
@@ -177,8 +176,8 @@ class _Pool:
             varied.fill(length, self.group_K == group)
 
 
-def _scaled(score: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
-    return score.astype(np.float64) / float(score.max()) if len(score) else np.zeros(0)
+def _scaled(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    return score / float(score.max()) if len(score) else score
 
 
 class _Why:

@@ -18,7 +18,7 @@ _SKIPPED: Final = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """Meetings, sorted by listener and piece. Times are in seconds since 1970, `opinion` is 1 liked, -1 hated, 0 none."""
+    """Meetings, sorted by listener and piece. Times in seconds since 1970; `opinion`: 1 liked, -1 hated, 0 none."""
 
     listener_N: NDArray[np.int32]
     piece_N: NDArray[np.int32]

@@ -102,7 +102,7 @@ def nobody() -> Candidates:
 
 
 def _by_rank(count: int) -> NDArray[np.float64]:
-    return 1.0 / (_RANK_OFFSET + 1 + np.arange(count))
+    return np.asarray(1.0 / (_RANK_OFFSET + 1 + np.arange(count)), dtype=np.float64)
 
 
 def best(score_I: NDArray[np.float32], allowed_I: NDArray[np.bool_], most: int) -> NDArray[np.int64]:

@@ -57,3 +57,13 @@ def steps(character: Character, direction_NE: Vectors) -> NDArray[np.float64]:
     energy_NN = np.abs(energy[:, None] - energy[None]) / (scale or 1.0)
     sound_NN = 1.0 - direction_NE @ direction_NE.T
     return _TEMPO * tempo_NN + _KEY * key_NN + _ENERGY * energy_NN + _SOUND * sound_NN.astype(np.float64)
+
+
+def fifths(tonic: int, *, minor: bool) -> int:
+    """Return where a key lies on the circle of fifths: a minor key where its relative major does.
+
+    Args:
+        tonic: as a pitch class, from C = 0.
+        minor: whether it is a minor key.
+    """
+    return (tonic + 3 * minor) * 7 % 12

@@ -28,7 +28,8 @@ class Space:
 
     def direction(self, vector_E: Vectors) -> Vectors:
         """Return the direction of any vector of the joint space, such as of a sentence."""
-        return directions(vector_E[None] - self.middle_E)[0]
+        direction_1E = directions(vector_E[None] - self.middle_E)
+        return np.asarray(direction_1E[0], dtype=np.float32)
 
 
 def space_of(vector_IE: Vectors) -> Space:
@@ -46,4 +47,6 @@ def space_of(vector_IE: Vectors) -> Space:
 def directions(vector_NE: Vectors) -> Vectors:
     """Return vectors at length 1; what has no length stays zero."""
     length_N1 = np.linalg.norm(vector_NE, axis=1, keepdims=True)
-    return np.divide(vector_NE, length_N1, out=np.zeros_like(vector_NE), where=length_N1 > 1e-9)
+    out_NE = np.zeros_like(vector_NE)
+    np.divide(vector_NE, length_N1, out=out_NE, where=length_N1 > 1e-9)
+    return out_NE

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.taste.choosing import Person
 from models.taste.space import Space, Vectors
@@ -31,7 +30,7 @@ class Wish:
 
 
 def wishes_of(listener: str, person: Person, space: Space, vector_IE: Vectors) -> list[Wish]:
-    """Return the modes of which a listener's own pieces lie nearer together than what is new to them, widest gap first.
+    """Return the modes whose own pieces lie nearer together than what is new to the listener, widest gap first.
 
     Args:
         listener: their name.
@@ -46,8 +45,8 @@ def wishes_of(listener: str, person: Person, space: Space, vector_IE: Vectors) -
     found = []
     for mode in range(len(person.modes)):
         inside = person.modes.member_N == mode
-        likeness = np.sort(space.piece_IE[new_I] @ person.modes.direction_ME[mode])[::-1][:_ENOUGH]
-        served = float(likeness.sum() / _ENOUGH)
+        likeness = (space.piece_IE @ person.modes.direction_ME[mode])[new_I]
+        served = float(np.sort(likeness)[-_ENOUGH:].sum() / _ENOUGH)
         gap = (float(person.modes.closeness_M[mode]) - served) * float(person.modes.share_M[mode])
         if gap > 0:
             middle = (person.weight[inside, None] * vector_IE[person.liked[inside]]).sum(axis=0, dtype=np.float64)
@@ -87,5 +86,3 @@ def granted(
         if number < min(len(own), most_each):
             heapq.heappush(queue, (had + piece_s, -own[number].gap, seed, name, number))
     return out
-
-

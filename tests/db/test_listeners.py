@@ -5,11 +5,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from db.assets import record_assets
+from db.assets import lineage, record_assets
 from db.errors import ListenerExistsError, UnknownListenerError
 from db.ledger import entries_about
-from db.listeners import Event, add_listener, events_before, forget_listener, list_listeners, record_events
-from db.playlists import NewPlaylist, note_made_for, record_playlists
+from db.listeners import (
+    Event,
+    add_listener,
+    count_events,
+    forget_listener,
+    list_listeners,
+    meetings,
+    record_events,
+)
+from db.playlists import NewPlaylist, PieceFor, commitment, get_playlist, note_pieces_for, record_playlists
 from db.work import claim
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -38,19 +46,39 @@ def test_events_that_come_twice_are_kept_once(plant, heard):
         assert record_events(session, heard + heard[:1]) == 3
     with plant.database.unit_of_work() as session:
         assert record_events(session, heard) == 0
-        assert sorted(events_before(session, LATER, known_at=LATER), key=lambda e: e.kind) == sorted(
-            heard, key=lambda e: e.kind
-        )
+        assert count_events(session) == {"ann": 3}
+
+
+def test_meetings_sum_up_what_a_listener_heard_of_an_asset(plant, heard):
+    with plant.database.unit_of_work() as session:
+        record_events(session, heard)
+    with plant.database.unit_of_work() as session:
+        found = {each.asset_id: each for each in meetings(session, LATER, known_at=LATER)}
+    first, second = (found[event.asset_id] for event in heard[1:])
+    assert (first.completed, first.skipped, first.liked_at, first.hated_at) == (1, 0, NOON.timestamp(), None)
+    assert (second.completed, second.skipped, second.last_at) == (0, 1, NOON.timestamp() + 3600)
 
 
 def test_what_was_heard_later_or_was_not_known_yet_is_left_out(plant, heard):
     with plant.database.unit_of_work() as session:
         record_events(session, heard)
     with plant.database.unit_of_work() as session:
-        assert list(events_before(session, NOON, known_at=LATER)) == []
-        assert len(list(events_before(session, NOON + timedelta(minutes=1), known_at=LATER))) == 2
-        assert list(events_before(session, LATER, known_at=NOON)) == []
-        assert list(events_before(session, LATER, known_at=LATER, listener="ben")) == []
+        assert list(meetings(session, NOON, known_at=LATER)) == []
+        assert len(list(meetings(session, NOON + timedelta(minutes=1), known_at=LATER))) == 1
+        assert list(meetings(session, LATER, known_at=NOON)) == []
+
+
+def test_a_playlist_is_kept_once_a_date_with_an_entry_that_names_nobody(plant, heard):
+    with plant.database.unit_of_work() as session:
+        new = [NewPlaylist(name, NOON.date(), '{"tracks":[]}', NOON) for name in ("ann", "nobody")]
+        assert record_playlists(session, new) == ["ann"]
+    with plant.database.unit_of_work() as session:
+        assert record_playlists(session, [NewPlaylist("ann", NOON.date(), "{}", NOON)]) == []
+        kept = get_playlist(session, "ann")
+        salt = list_listeners(session, ["ann"])[0].salt
+        entry = entries_about(session, commitment(salt, kept.digest))[-1]
+    assert kept.body == '{"tracks":[]}'
+    assert entry.kind == "playlist" and b"ann" not in entry.body
 
 
 def test_a_name_is_given_once(plant, heard):
@@ -62,23 +90,18 @@ def test_a_listener_is_forgotten_and_the_catalogue_stays(plant, heard):
     made, *_ = plant.ids(1)
     with plant.database.unit_of_work() as session:
         record_events(session, heard)
-        session.execute(
-            text("""UPDATE recipes SET body = body || '{"controls": {"personal": true, "taste_tokens": [1]}}'
-                WHERE id = :id"""),
-            {"id": made},
-        )
-        note_made_for(session, "run", NOON.date(), [("ann", made)])
+        piece = PieceFor(made, "ann", NOON.date(), "run", 20.0, {"chance": "00", "tokens": [1]}, "{}")
+        note_pieces_for(session, [piece])
         record_playlists(session, [NewPlaylist("ann", NOON.date(), '{"tracks":[]}', NOON)])
     with plant.database.unit_of_work() as session:
         gone = forget_listener(session, "ann")
-    assert (gone.events, gone.playlists, list(gone.recipes)) == (3, 1, [made])
+    assert (gone.events, gone.playlists, list(gone.pieces)) == (3, 1, [made])
     with plant.database.unit_of_work() as session:
         assert [each.name for each in list_listeners(session)] == ["ben"]
         for table in ("listening_events", "playlists", "pieces_made_for"):
             assert session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0
         assert session.execute(text("SELECT count(*) FROM assets")).scalar_one() == 2
-        controls = session.execute(text("SELECT body->'controls' FROM recipes WHERE id = :id"), {"id": made})
-        assert controls.scalar_one() == {"personal": True}
+        assert lineage(session, made).personal is None
         assert entries_about(session, made)[-1].content["erased"] == "taste tokens"
         with pytest.raises(UnknownListenerError, match="ann"):
             forget_listener(session, "ann")

@@ -43,6 +43,7 @@ _STATEMENTS = (
         model_digest VARCHAR(71) COLLATE "C" NOT NULL,
         vector VECTOR NOT NULL,
         tempo_bpm DOUBLE PRECISION NOT NULL,
+        key VARCHAR(16),
         energy DOUBLE PRECISION NOT NULL,
         made_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         CONSTRAINT content_vectors_pkey PRIMARY KEY (asset_id, model_digest),
@@ -62,17 +63,20 @@ _STATEMENTS = (
     """,
     """
     CREATE TABLE pieces_made_for (
+        recipe_id VARCHAR(64) COLLATE "C" NOT NULL,
         listener VARCHAR(200) COLLATE "C" NOT NULL,
         date DATE NOT NULL,
-        recipe_id VARCHAR(64) COLLATE "C" NOT NULL,
         run_id VARCHAR(12) COLLATE "C" NOT NULL,
-        CONSTRAINT pieces_made_for_pkey PRIMARY KEY (listener, date, recipe_id),
+        duration_s DOUBLE PRECISION NOT NULL,
+        personal JSONB NOT NULL,
+        body TEXT NOT NULL,
+        CONSTRAINT pieces_made_for_pkey PRIMARY KEY (recipe_id),
         CONSTRAINT pieces_made_for_listener_fkey FOREIGN KEY(listener) REFERENCES listeners (name)
-            ON DELETE CASCADE,
-        CONSTRAINT pieces_made_for_recipe_id_fkey FOREIGN KEY(recipe_id) REFERENCES recipes (id)
+            ON DELETE CASCADE
     )
     """,
     "CREATE INDEX pieces_made_for_date_idx ON pieces_made_for (date)",
+    "CREATE INDEX pieces_made_for_listener_idx ON pieces_made_for (listener)",
 )
 
 

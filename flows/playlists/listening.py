@@ -1,9 +1,9 @@
 """Listening events as they are written: a CSV, a JSONL, or what ListenBrainz exports.
 
-Our own form has `listener`, `asset`, `event`, `at` in each row or line, and what cannot be used of it is refused. Of a
-ListenBrainz export (a JSON array, an API answer, or JSONL; listens and feedback) what is not of the catalogue is left
-out: people hear other things too. There an asset is known by its id anywhere in what the player told, or by a title
-that only one asset has as its prompt.
+Our own form has `listener`, `asset`, `event`, `at` in each row or line, and what cannot be used of it is refused. Of
+a ListenBrainz export (a JSON array, an API answer, or JSONL; listens and feedback) what is not of the catalogue is
+left out: people hear other things too. There an asset is known by its id anywhere in what the player told, or by a
+title that only one asset has as its prompt.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _TrackMetadata(BaseModel):
 
 
 class ListenBrainzItem(BaseModel):
-    """A listen (`listened_at`), or feedback (`score` and `created`), as ListenBrainz writes them; all else is let be."""
+    """A listen (`listened_at`) or feedback (`score`, `created`) as ListenBrainz writes it; all else is let be."""
 
     track_metadata: _TrackMetadata | None = None
     listened_at: Annotated[datetime, BeforeValidator(_time)] | None = None
@@ -113,7 +113,9 @@ def assets_of(prompts: Mapping[str, str]) -> Assets:
     return Assets(sorted(prompts), titles)
 
 
-def read_events(path: Path, *, listener: str | None, consenting: Collection[str], assets: Assets) -> Listening:
+def read_events(
+    path: Path, *, listener: str | None, consenting: Collection[str], assets: Assets, now: datetime
+) -> Listening:
     """Read a file of listening events, all of it or nothing.
 
     Args:
@@ -121,6 +123,7 @@ def read_events(path: Path, *, listener: str | None, consenting: Collection[str]
         listener: whose events these are where the file does not say.
         consenting: the names of the listeners who agreed to be listened to.
         assets: what there is to hear.
+        now: the present: nothing was heard after it.
 
     Raises:
         OrderError: something in it cannot be used; the error names file, line and key.
@@ -139,6 +142,8 @@ def read_events(path: Path, *, listener: str | None, consenting: Collection[str]
             raise OrderError(
                 place, f"{event.listener!r} is no listener who consented: tutti listeners add NAME --consent"
             )
+        if event.heard_at > now:
+            raise OrderError(place, f"{event.heard_at:%Y-%m-%dT%H:%M:%SZ} has not come yet: nothing was heard then")
         events.append(event)
     return Listening(events, foreign)
 

@@ -1,0 +1,192 @@
+"""`tutti playlists`: make, show, export and replay playlists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.errors import SET_ASIDE, InputError, errors_told
+from flows.cli.generate import JsonOption, WorkersOption
+from flows.cli.output import SHORT, answer, answer_json, answers_only, note, seconds, shortened, table
+
+if TYPE_CHECKING:
+    from db.playlists import Playlist
+    from flows.services import Backend, Services
+
+app = typer.Typer(name="playlists", help="Playlists of every night.", no_args_is_help=True, rich_markup_mode=None)
+_DateOption = Annotated[str | None, typer.Option("--date", help="A date such as 2026-05-01; otherwise the newest.")]
+_ListenerArgument = Annotated[str, typer.Argument(metavar="LISTENER", help="Name of a listener.")]
+
+
+@app.command()
+def make(
+    on: _DateOption = None,
+    listener: Annotated[
+        list[str] | None, typer.Option("--listener", help="Only this listener's; may be repeated.")
+    ] = None,
+    budget_s: Annotated[
+        float | None, typer.Option(min=0, help="Seconds of new audio made for listeners; else TUTTI_NIGHT_BUDGET_S.")
+    ] = None,
+    catch_up: Annotated[int, typer.Option(min=0, max=366, help="Make up for so many missed nights too.")] = 0,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the playlists that are due and not made yet, and new pieces for listeners as far as the budget goes.
+
+    A playlist is made of what was heard before its night began, at TUTTI_NIGHT_HOUR of the listener's clock. Exit
+    codes: 0 done, 1 done but for what is named, 2 the input is wrong, 3 a service failed.
+    """
+    with errors_told():
+        from flows.playlists.placing import taste_version
+
+        _checked_date(on)
+        services = _services()
+        taste_version(services.settings)
+        services.check_given()
+        with services.open() as backend, backend.database.unit_of_work() as session:
+            from db.listeners import list_listeners
+
+            list_listeners(session, listener)
+        told = _drive(services, on, listener, budget_s, catch_up, workers)
+        if as_json:
+            answer_json(told)
+        else:
+            _tell(told)
+        if told["failed"] or told["errors"] or told["unplaced"]:
+            raise typer.Exit(SET_ASIDE)
+
+
+@app.command()
+def show(listener: _ListenerArgument, on: _DateOption = None, as_json: JsonOption = False) -> None:
+    """Show a playlist of LISTENER, with the reason for every track."""
+    with errors_told():
+        with _kept(listener, on) as (_, _, kept):
+            body = json.loads(kept.body)
+        if as_json:
+            answer_json(body | {"digest": kept.digest})
+            return
+        rows = [
+            (
+                track["asset"][:SHORT],
+                seconds(track["duration_s"]),
+                shortened(track["title"], 44),
+                track["why"]["words"],
+            )
+            for track in body["tracks"]
+        ]
+        table(("asset", "length", "title", "why"), rows, whole=("asset",))
+        answer(f"{kept.listener}, {kept.date}: {len(rows)} tracks" + (f"; {body['note']}" if body["note"] else ""))
+
+
+@app.command()
+def export(
+    listener: _ListenerArgument,
+    to: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.", show_default=False)],
+    on: _DateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a playlist of LISTENER as M3U8, JSPF, XSPF and a page, with its sound files beside."""
+    with errors_told():
+        from flows.playlists.files import write_files
+
+        with _kept(listener, on) as (_, backend, kept):
+            files = [str(path) for path in write_files(kept, backend.objects, to)]
+        if as_json:
+            answer_json({"listener": kept.listener, "date": str(kept.date), "files": files})
+        else:
+            for path in files:
+                answer(path)
+
+
+@app.command()
+def replay(listener: _ListenerArgument, on: _DateOption = None, as_json: JsonOption = False) -> None:
+    """Make a playlist of LISTENER again from the rows of its time, and say whether it is the same byte for byte."""
+    with errors_told():
+        from flows.playlists.replaying import replayed
+
+        with _kept(listener, on) as (services, backend, kept):
+            again = replayed(services, backend, kept)
+        same = again.digest == kept.digest
+        if as_json:
+            told = {"listener": kept.listener, "date": str(kept.date), "same": same}
+            answer_json(told | {"digest": kept.digest, "again": again.digest, "detail": again.detail})
+        else:
+            answer(f"{kept.listener}, {kept.date}: " + ("the same, byte for byte" if same else again.detail))
+        raise typer.Exit(0 if same else SET_ASIDE)
+
+
+def _services() -> Services:
+    from flows.services import Services
+    from flows.settings import load_settings
+
+    return Services(load_settings())
+
+
+def _checked_date(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"--date {text!r} is no date; write 2026-05-01") from None
+
+
+@contextmanager
+def _kept(listener: str, on: str | None) -> Iterator[tuple[Services, Backend, Playlist]]:
+    """Give a kept playlist, and what to go on with."""
+    from db.listeners import list_listeners
+    from db.playlists import get_playlist
+
+    wanted, services = _checked_date(on), _services()
+    if services.is_fresh:
+        raise InputError(f"{listener!r} has no playlist: nothing was ever made in {services.settings.home}")
+    services.check_given()
+    with services.open() as backend:
+        with backend.database.unit_of_work() as session:
+            list_listeners(session, [listener])
+            kept = get_playlist(session, listener, wanted)
+        yield services, backend, kept
+
+
+def _drive(
+    services: Services,
+    on: str | None,
+    listeners: list[str] | None,
+    budget_s: float | None,
+    catch_up: int,
+    workers: int | None,
+) -> dict[str, Any]:
+    """Run the flow in this process."""
+    from flows.cli.generate import driven
+    from flows.prefect_environment import prepare
+
+    with answers_only():
+        note("starting services")
+        prepare(services.prefect_up(), services.settings.home)
+        from flows.playlists.nightly import nightly_playlists
+
+        told: dict[str, Any] = asyncio.run(
+            driven(nightly_playlists)(on, listeners or None, budget_s, catch_up, workers)
+        )
+    return told
+
+
+def _tell(told: dict[str, Any]) -> None:
+    for night in told["nights"]:
+        empty = f", {night['empty']} of them empty" if night["empty"] else ""
+        answer(f"{night['date']} (due {night['due_at']}): {night['playlists']} playlists{empty}")
+    if not told["nights"]:
+        answer("no playlist is due that is not made")
+    if told["pieces"]:
+        answer(f"{told['pieces']} pieces made for listeners")
+    for name, why in told["failed"].items():
+        note(f"no playlist for {name}: {why}")
+    for asset, why in told["unplaced"].items():
+        note(f"asset {asset[:SHORT]} cannot be in playlists: {why}")
+    for error in told["errors"]:
+        note(error)

@@ -1,0 +1,39 @@
+"""`tutti serve`: what runs by the clock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.errors import InputError, errors_told
+from flows.cli.output import note
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(serve)
+
+
+def serve(
+    playlists_at: Annotated[
+        str, typer.Option(help="When to look for playlists that are due: cron, UTC.")
+    ] = "7 * * * *",
+    audit_at: Annotated[str, typer.Option(help="When to audit everything: cron, UTC.")] = "30 2 * * *",
+) -> None:
+    """Make playlists and audits by the clock, until stopped. Nights that were missed are made up for."""
+    with errors_told():
+        from flows.prefect_environment import prepare
+        from flows.services import Services
+        from flows.settings import load_settings
+
+        services = Services(load_settings())
+        services.up()
+        prepare(services.prefect_up(), services.settings.home)
+        from flows.serving import CronError, Schedule, serve_all
+
+        note(f"serving; Prefect is at {services.prefect_up().removesuffix('/api')}")
+        try:
+            serve_all(Schedule(playlists=playlists_at, audit=audit_at))
+        except CronError as error:
+            raise InputError(str(error)) from None

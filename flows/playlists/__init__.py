@@ -1,0 +1,1 @@
+"""Nightly playlists: listening in, tastes, lists and pieces made for listeners, files out."""

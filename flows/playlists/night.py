@@ -1,0 +1,172 @@
+"""One night's work, step by step, each of which can be repeated: what is done already is left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from actors.patience import Patience
+from db.errors import DatabaseUnavailableError, UnknownRunError
+from db.listeners import list_listeners
+from db.model_versions import register_version
+from db.playlists import NewPlaylist, clock, have_playlists, pieces_of, record_playlists
+from db.runs import get_run
+from flows.model_choice import registration
+from flows.playlists.fresh import Budget, ask_for_pieces, plan_pieces
+from flows.playlists.lists import Failed, Lists, Moment, lists_of
+from flows.playlists.nights import Night, dates_around, nights_due
+from flows.playlists.placing import Placed, place_assets, taste_version
+from flows.services import Backend, Services
+from models.taste.choosing import Rules
+
+if TYPE_CHECKING:
+    from models.musiclm.joint_space import JointSpace
+    from models.taste.space import Vectors
+
+T = TypeVar("T")
+_COMMITTED_AT_ONCE: Final = 512
+
+
+@dataclass(slots=True)
+class Done:
+    """What a night came to."""
+
+    date: date
+    due_at: datetime
+    playlists: int = 0
+    empty: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "date": str(self.date),
+            "due_at": self.due_at.isoformat(),
+            "playlists": self.playlists,
+            "empty": self.empty,
+            "failed": self.failed,
+        }
+
+
+class NightWork:
+    """The steps. Each waits for a database that is away, as long as the patience lasts."""
+
+    def __init__(self, services: Services, backend: Backend, rules: Rules | None = None) -> None:
+        """Take the parts; nothing heavy is loaded before it is needed.
+
+        Raises:
+            UnknownModelError: there is no MusicLM to tell tastes by.
+        """
+        self.services, self.backend, self.rules = services, backend, rules or Rules()
+        self.version = taste_version(services.settings)
+
+    @cached_property
+    def space(self) -> JointSpace:
+        """The joint space of the model."""
+        from models.musiclm.joint_space import JointSpace
+
+        return JointSpace(self.version)
+
+    def due(
+        self, only: date | None, names: Sequence[str] | None, catch_up: int
+    ) -> tuple[list[Night], Mapping[str, str]]:
+        """Return the nights to be done; see `nights_due`.
+
+        Raises:
+            UnknownListenerError: nobody has one of these names.
+        """
+
+        def look() -> tuple[list[Night], Mapping[str, str]]:
+            now = datetime.now(UTC)
+            with self.backend.database.unit_of_work() as session:
+                register_version(session, registration(self.version))
+                people = [each for each in list_listeners(session, names) if each.consented_at is not None]
+                have = have_playlists(session, dates_around(now, catch_up, only))
+            hour = self.services.settings.night_hour
+            return nights_due(people, have, now=now, hour=hour, catch_up=catch_up, only=only)
+
+        return self._patiently(look)
+
+    def place(self) -> Placed:
+        """Place every asset that is new."""
+        return self._patiently(lambda: place_assets(self.backend, self.space))
+
+    def lists(self, night: Night) -> Lists:
+        """Return what makes the lists of a night, from the rows of now."""
+
+        def read() -> Lists:
+            with self.backend.database.unit_of_work() as session:
+                as_of = clock(session)
+            moment = Moment(date=night.date, heard_before=night.due_at, as_of=as_of, model=self.version)
+            return self.lists_of(moment)
+
+        return self._patiently(read)
+
+    def lists_of(self, moment: Moment) -> Lists:
+        """Return what makes the lists of any moment."""
+        threads = self.services.settings.workers
+        return lists_of(self.backend.database, moment, self._place_words, rules=self.rules, threads=threads)
+
+    def _place_words(self, words: str) -> Vectors:
+        return self.space.of_words(words)
+
+    def ask(self, night: Night, budget: Budget, names: Sequence[str] | None) -> list[str]:
+        """Decide what is made for whom (all, or those named) on a date; return the runs that are still to be made."""
+        if budget.budget_s >= budget.piece_s:
+            lists = self.lists(night)
+            self._patiently(lambda: ask_for_pieces(self.backend.database, lists, self.space, budget, names))
+        return self._patiently(lambda: self._open_runs(night.date))
+
+    def _open_runs(self, on: date) -> list[str]:
+        """Plan what was asked for and not planned; return the runs of a date that are not done."""
+        with self.backend.database.unit_of_work() as session:
+            pieces = pieces_of(session, on)
+        runs = {piece.run_id: [each for each in pieces if each.run_id == piece.run_id] for piece in pieces}
+        open_runs = []
+        for run_id, own in runs.items():
+            try:
+                with self.backend.database.unit_of_work() as session:
+                    state = get_run(session, run_id).state
+            except UnknownRunError:
+                plan_pieces(self.backend.database, run_id, own)
+                state = "running"
+            if state in ("running", "failed"):
+                open_runs.append(run_id)
+        return open_runs
+
+    def write(self, night: Night) -> Done:
+        """Make the playlists of a night and keep them, some hundreds at a time."""
+        lists = self.lists(night)
+        done = Done(night.date, night.due_at)
+        for start in range(0, len(night.names), _COMMITTED_AT_ONCE):
+            names = night.names[start : start + _COMMITTED_AT_ONCE]
+            made: list[NewPlaylist] = []
+            for each in lists.make(names):
+                if isinstance(each, Failed):
+                    done.failed[each.listener] = each.error
+                else:
+                    made.append(each)
+            kept = set(self._patiently(lambda made=made: self._record(made)))  # type: ignore[misc]
+            done.playlists += len(kept)
+            done.empty += sum('"tracks":[]' in each.body for each in made if each.listener in kept)
+        return done
+
+    def _record(self, made: Sequence[NewPlaylist]) -> list[str]:
+        with self.backend.database.unit_of_work() as session:
+            return record_playlists(session, made)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Do what may be repeated; bring the database up again if it is ours and went away."""
+
+        def attempt() -> T:
+            try:
+                return work()
+            except DatabaseUnavailableError:
+                if self.services.settings.database_url is None:
+                    self.services.postgres.up()
+                raise
+
+        return Patience(self.services.settings.patience_s).call(attempt)
