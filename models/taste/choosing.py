@@ -39,7 +39,7 @@ class Rules:
     most_of_a_family: int = 2
     modes: int = 4
     relevance: float = 0.75
-    restlessness: float = 0.1  # how far chance moves scores, so that no two nights are alike
+    restlessness: float = 0.05  # how far chance moves scores, so that no two nights are alike
     ranking: RankingConfig = field(default_factory=RankingConfig)
 
 
@@ -156,7 +156,7 @@ class _Pool:
         self.group_K[(self.group_K == _Group.KNOWN) & np.isin(self.piece_K, person.resting)] = _Group.RESTING
         random = np.random.default_rng(person.seed)
         moved_K = np.exp(rules.restlessness * random.standard_normal(len(self.piece_K)))
-        self.score_K = np.where(self.group_K >= _Group.WARM, self.score_K * moved_K, self.score_K)
+        self.score_K *= moved_K
 
     def fill(self, varied: VariedList, rules: Rules) -> None:
         """Choose: what was made first, each group's share then, and where one is too small from the others."""

@@ -1,0 +1,93 @@
+"""A playlist as other programs read it."""
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from datetime import date
+from urllib.parse import unquote
+
+import pytest
+import soundfile
+from taste_house import NOON, sound
+
+from db.objects import LocalObjects
+from db.playlists import Playlist
+from flows.playlists.files import PlaylistFilesError, write_files
+
+NS = {"x": "http://xspf.org/ns/0/"}
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return LocalObjects(tmp_path / "objects")
+
+
+@pytest.fixture
+def kept(objects):
+    titles = ["calm piano", 'rain & <b>"thunder"</b>', "Flöte\nüber Wasser \u0007"]
+    tracks = [
+        {
+            "asset": f"{n:064x}",
+            "title": title,
+            "duration_s": 1.0,
+            "file": {"digest": objects.put(sound(n)), "name": "audio.flac", "media_type": "audio/flac"},
+            "why": {"kind": "sound", "words": f"sounds like “{title}”, which you like"},
+        }
+        for n, title in enumerate(titles)
+    ]
+    body = json.dumps({"note": None, "tracks": tracks})
+    return Playlist("ann", date(2026, 5, 1), body, "sha256:" + "d" * 64, NOON)
+
+
+def test_every_path_of_the_m3u8_opens_from_where_it_lies(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path / "out")
+    lines = (tmp_path / "out" / "2026-05-01.m3u8").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#EXTM3U"
+    paths = [line for line in lines if not line.startswith("#")]
+    assert len(paths) == 3
+    assert [line.partition(",")[2] for line in lines if line.startswith("#EXTINF:1,")][0] == "calm piano"
+    for path in paths:
+        assert not path.startswith("/")
+        soundfile.read(io.BytesIO((tmp_path / "out" / path).read_bytes()))
+
+
+def test_jspf_has_what_its_schema_asks_for(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path)
+    playlist = json.loads((tmp_path / "2026-05-01.jspf").read_text(encoding="utf-8"))["playlist"]
+    assert set(playlist) <= {"title", "creator", "date", "identifier", "track"}
+    for track in playlist["track"]:
+        assert set(track) <= {"location", "identifier", "title", "annotation", "duration"}
+        assert isinstance(track["location"], list)
+        assert isinstance(track["identifier"], list)
+        assert track["duration"] == 1000
+        assert (tmp_path / unquote(track["location"][0])).is_file()
+
+
+def test_xspf_has_what_its_schema_asks_for_in_its_order(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path)
+    root = ET.parse(tmp_path / "2026-05-01.xspf").getroot()
+    assert root.tag == "{http://xspf.org/ns/0/}playlist"
+    assert root.get("version") == "1"
+    assert root.findall("x:trackList", NS) == [root[-1]]
+    allowed = ["location", "identifier", "title", "annotation", "duration"]
+    for track in root.findall("x:trackList/x:track", NS):
+        assert [element.tag.partition("}")[2] for element in track] == allowed
+        assert int(track.findtext("x:duration", namespaces=NS)) == 1000
+        assert (tmp_path / unquote(track.findtext("x:location", namespaces=NS))).is_file()
+    assert root.findtext("x:trackList/x:track[2]/x:title", namespaces=NS) == 'rain & <b>"thunder"</b>'
+
+
+def test_the_page_says_why_and_lets_no_title_be_markup(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path)
+    page = (tmp_path / "2026-05-01.html").read_text(encoding="utf-8")
+    assert page.count("<audio ") == 3
+    assert "which you like" in page
+    assert "<b>" not in page
+
+
+def test_writing_again_changes_nothing_and_a_file_in_the_way_is_told(kept, objects, tmp_path):
+    first = {path: path.read_bytes() for path in write_files(kept, objects, tmp_path / "out")}
+    assert {path: path.read_bytes() for path in write_files(kept, objects, tmp_path / "out")} == first
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlaylistFilesError, match="cannot be written"):
+        write_files(kept, objects, tmp_path / "file")
