@@ -48,7 +48,7 @@ class Split:
 
 
 def lastfm(folder: Path, *, cold: bool) -> Split:
-    """Read the set and hold out ten artists of each listener; or (`cold`) all that is heard of a tenth of the artists."""
+    """Read the set and hold out ten artists of each listener; or (`cold`) a tenth of the artists from everybody."""
     plays = np.loadtxt(folder / "user_artists.dat", skiprows=1, dtype=np.int64)
     people, person = np.unique(plays[:, 0], return_inverse=True)
     artists, artist = np.unique(plays[:, 1], return_inverse=True)

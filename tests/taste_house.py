@@ -67,7 +67,8 @@ class House:
             claims = claim(session, run.id, "stock", count, 60)
             made = [self._asset(each) for each in claims]
             record_assets(session, Maker("stock", "0.1.0", {"device": "cpu"}), made)
-            record_content(session, self.model.digest, [self._content(r.id, n) for r, n in zip(recipes, numbers)])
+            places = [self._content(recipe.id, recipe.seed) for recipe in recipes]
+            record_content(session, self.model.digest, places)
         return [recipe.id for recipe in recipes]
 
     def _asset(self, claimed):

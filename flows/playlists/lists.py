@@ -90,6 +90,9 @@ class Lists:
     def people(self, names: Sequence[str]) -> Iterator[tuple[str, tuple[Guest, Person] | Failed]]:
         """Yield what is known of each, or why that cannot be told."""
         for name in names:
+            if name not in self._number:
+                yield name, Failed(name, "was deleted, or took their consent back, in the meantime")
+                continue
             if name in self.ears.strange:
                 yield name, Failed(name, self.ears.strange[name])
                 continue

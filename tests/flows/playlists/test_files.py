@@ -45,7 +45,7 @@ def test_every_path_of_the_m3u8_opens_from_where_it_lies(kept, objects, tmp_path
     assert lines[0] == "#EXTM3U"
     paths = [line for line in lines if not line.startswith("#")]
     assert len(paths) == 3
-    assert [line.partition(",")[2] for line in lines if line.startswith("#EXTINF:1,")][0] == "calm piano"
+    assert next(line.partition(",")[2] for line in lines if line.startswith("#EXTINF:1,")) == "calm piano"
     for path in paths:
         assert not path.startswith("/")
         soundfile.read(io.BytesIO((tmp_path / "out" / path).read_bytes()))

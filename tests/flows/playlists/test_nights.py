@@ -1,6 +1,7 @@
 """When a listener's night is."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_every_date_of_a_year_with_both_changes_has_one_night_and_they_go_on_in_
     days = [date(2026, 1, 1) + timedelta(days=n) for n in range(365)]
     for hour in range(24):
         moments = [due_at(day, "America/New_York", hour) for day in days]
-        gaps = {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)}
+        gaps = {later - earlier for earlier, later in pairwise(moments)}
         assert gaps <= {timedelta(hours=hours) for hours in (23, 24, 25)}
 
 

@@ -1,0 +1,86 @@
+"""Playlists from the command line, as somebody uses them: listeners, events, a night that is killed, files."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import tiny_musiclm
+from installation import wait_for
+
+ORDER = """
+catalogue: shelf
+kind: soundscape
+model: musiclm-tiny
+duration_s: 1.5
+tracks:
+  - prompt: "{what}"
+    matrix: {what: [a flute, rain, drums, strings, a harp, thunder]}
+    count: 2
+"""
+
+
+@pytest.fixture
+def tutti(new_installation):
+    made = new_installation("musiclm-tiny", TUTTI_TASTE_MODEL="musiclm-tiny", TUTTI_SLOTS="4", TUTTI_WORKERS="1")
+    tiny_musiclm.version(made.home / "models" / "musiclm-tiny", takes=1)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_night_that_is_killed_ends_with_a_playlist_for_everybody_and_pieces_within_the_budget(tutti, tmp_path):
+    assets = tutti.json("generate", tutti.order(ORDER))["assets"]
+    tutti.json("listeners", "add", "ann", "--consent", "--time-zone", "Europe/Berlin")
+    tutti.json("listeners", "add", "ben", "--consent", "--sentence", "calm rain for reading")
+    at = (datetime.now(UTC) - timedelta(days=60)).isoformat()
+    rows = [f"ann,{asset['id']},liked,{at}" for asset in assets if asset["prompt"] in ("a flute", "rain")]
+    events = tmp_path / "events.csv"
+    events.write_text("\n".join(["listener,asset,event,at", *rows]) + "\n")
+    assert tutti.json("listeners", "import", events) == {"events": 4, "new": 4, "foreign": 0}
+    assert tutti.json("listeners", "import", events)["new"] == 0
+
+    process = tutti.start("playlists", "make", "--budget-s", "45", "--json")
+    wait_for(lambda: tutti.query("SELECT 1 FROM pieces_made_for"))
+    process.kill()
+    process.wait()
+    told = tutti.json("playlists", "make", "--budget-s", "45")
+    assert sum(night["playlists"] for night in told["nights"]) == 2
+    assert told["failed"] == {}
+    assert told["errors"] == []
+    assert tutti.query("SELECT count(*), count(DISTINCT listener) FROM playlists") == [(2, 2)]
+    ((pieces, seconds),) = tutti.query("SELECT count(*), sum(duration_s) FROM pieces_made_for")
+    assert 1 <= pieces == told["pieces"]
+    assert seconds <= 45
+    assert tutti.json("playlists", "make")["nights"] == []
+
+    shown = tutti.json("playlists", "show", "ann")
+    assert {"made", "known"} <= {track["why"]["kind"] for track in shown["tracks"]}
+    assert {track["why"]["kind"] for track in tutti.json("playlists", "show", "ben")["tracks"]} == {"sentence"}
+    assert tutti.json("playlists", "replay", "ann")["same"] is True
+    out = tmp_path / "out"
+    files = tutti.json("playlists", "export", "ann", "--to", out)["files"]
+    m3u8 = next(file for file in files if file.endswith(".m3u8"))
+    paths = [line for line in Path(m3u8).read_text().splitlines() if not line.startswith("#")]
+    assert len(paths) == len(shown["tracks"])
+    assert all((out / path).stat().st_size > 1000 for path in paths)
+
+    gone = tutti.json("listeners", "delete", "ann")
+    assert len(gone["pieces"]) == pieces
+    assert tutti.json("audit", gone["pieces"][0])["verdict"] == "proved"
+    assert [each["listener"] for each in tutti.json("listeners", "list")["listeners"]] == ["ben"]
+    assert json.dumps(tutti.query("SELECT listener FROM playlists")) == '[["ben"]]'
+
+
+def test_what_is_wrong_is_told_in_a_line_with_exit_code_2(tutti):
+    for words, problem in (
+        (("listeners", "add", "ann"), "without their consent"),
+        (("listeners", "add", "ann", "--consent", "--time-zone", "Mars"), "'Mars' is no time zone"),
+        (("playlists", "make", "--date", "tomorrow"), "'tomorrow' is no date"),
+        (("playlists", "show", "ann"), "nothing was ever made"),
+        (("listeners", "delete", "ann"), "nothing was ever made"),
+    ):
+        done = tutti.run(*words)
+        assert done.returncode == 2, done.stderr
+        assert problem in done.stderr
+        assert done.stderr.count("\n") == 1
