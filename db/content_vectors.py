@@ -1,14 +1,14 @@
-"""Where assets lie in the joint space of words and sound, kept with pgvector; and what is nearest to a point of it.
+"""Where assets lie in the joint space of words and sound, kept with pgvector.
 
-Exact search: up to some 100,000 vectors an index would only lose neighbours. Vectors of several models lie in one
-column, each model's compared among themselves.
+Vectors of several models lie in one column, each model's compared among themselves. There is no index: a night reads
+all of a model's.
 
 Shapes: E joint width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -114,18 +114,3 @@ def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) ->
                 row.duration_s,
                 AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest),
             )
-
-
-def nearest(
-    session: Session, model_digest: str, vector_E: NDArray[np.float32], limit: int
-) -> Sequence[tuple[str, float]]:
-    """Return (asset id, cosine) of what lies nearest to a point, nearest first, without what is withdrawn."""
-    distance = content_vectors.c.vector.cosine_distance(vector_E)
-    withdrawn = exists().where(withdrawals.c.asset_id == content_vectors.c.asset_id)
-    rows = session.execute(
-        select(content_vectors.c.asset_id, distance.label("distance"))
-        .where(content_vectors.c.model_digest == model_digest, ~withdrawn)
-        .order_by(distance, content_vectors.c.asset_id)
-        .limit(limit)
-    )
-    return [(row.asset_id, 1.0 - float(row.distance)) for row in rows]

