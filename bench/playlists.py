@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
-from bench.support import finish, parser, show
+from bench.support import finish, parser, show, temporary_database, temporary_home
+from db import tables
+from db.copying import copy_rows
+from db.database import Database
+from db.model_versions import register_version
+from db.objects import open_objects
+from flows.model_choice import registration
+from flows.playlists.night import NightWork
+from flows.playlists.placing import taste_version
+from flows.recipe import ModelIdentity
+from flows.services import Backend, Services
+from flows.settings import Settings
 from models.taste.choosing import Catalogue, Rules
 from models.taste.factors import Factors
 from models.taste.heard import Heard
@@ -33,6 +46,7 @@ from models.taste.ranking import BLOCK, RankingConfig, content_scores, factor_sc
 from models.taste.sequence import NO_KEY, Character
 from models.taste.space import Space, Vectors, directions, space_of
 from models.taste.variety import VariedList
+from models.weights import ModelVersion
 
 HELD_OUT, LISTED = 10, 20
 Order = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]], NDArray[np.int64]]
@@ -198,27 +212,87 @@ def crowd(listeners: int, pieces: int) -> tuple[Heard, Catalogue]:
     return heard, Catalogue(space_of(vectors.astype(np.float32)), character, families, renown)
 
 
-def night(listeners: int, pieces: int, threads: int) -> dict[str, Any]:
-    """Time the arithmetic of one night."""
+def fill(database: Database, model: ModelVersion, heard: Heard, catalogue: Catalogue) -> None:
+    """Write a crowd into a database, with a file that is not there for every piece."""
+    ids = [f"{number:064x}" for number in range(heard.pieces)]
+    names = [f"listener {number:06d}" for number in range(heard.listeners)]
+    then = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.unit_of_work() as session:
+        register_version(session, registration(model))
+        copy = partial(copy_rows, session)
+        copy(tables.listeners, ((name, "UTC", None, "00" * 32, then, then) for name in names))
+        copy(
+            tables.recipes,
+            (
+                (one, "soundscape", model.digest, f"piece {catalogue.family_I[n]}", n, 20.0, "{}")
+                for n, one in enumerate(ids)
+            ),
+        )
+        copy(
+            tables.assets,
+            ((one, model.digest, "soundscape", 20.0, "{}", then, "bench", "0", "{}", "") for one in ids),
+        )
+        copy(
+            tables.asset_files,
+            ((one, "waveform", "audio.flac", "sha256:" + one, "audio/flac", 1, None) for one in ids),
+        )
+        vectors = (f"[{','.join(f'{x:.6g}' for x in row)}]" for row in catalogue.space.piece_IE)
+        copy(
+            tables.content_vectors,
+            ((one, model.digest, row, 90.0, "C major", 1.0, then) for one, row in zip(ids, vectors, strict=True)),
+        )
+        copy(tables.listening_events, _events(heard, names, ids, then))
+
+
+def _events(heard: Heard, names: list[str], ids: list[str], then: datetime) -> Iterator[tuple[object, ...]]:
+    columns = (heard.listener_N, heard.piece_N, heard.completed_N, heard.skipped_N, heard.opinion_N, heard.last_at_N)
+    for listener, piece, completed, skipped, opinion, last_at in zip(*map(np.ndarray.tolist, columns), strict=True):
+        kinds = ["completed"] * completed + ["skipped"] * skipped + ["liked"] * (opinion > 0)
+        for number, kind in enumerate(kinds):
+            at = datetime.fromtimestamp(last_at - 60 * number, UTC)
+            yield names[listener], at, ids[piece], kind, then
+
+
+def stored_night(listeners: int, pieces: int, threads: int) -> dict[str, Any]:
+    """Time a whole night from the rows of a database to its rows, without making audio."""
+    heard, catalogue = crowd(listeners, pieces)
+    with temporary_home() as home:
+        settings = Settings(home=home, workers=threads)
+        version = taste_version(settings)
+        identity = ModelIdentity(version.name, version.digest, version.kind)
+        with temporary_database(home, identity) as database:
+            fill(database, version, heard, catalogue)
+            work = NightWork(Services(settings), Backend(database, open_objects(home / "objects")))
+            del heard, catalogue
+            (due,) = work.due(date(2026, 5, 1), None, 0)[0]
+            began, cpu = time.monotonic(), time.process_time()
+            done = work.write(due)
+            wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
+    if done.playlists != listeners:
+        raise RuntimeError(str(done))
+    return {"listeners": listeners, "pieces": pieces, "wall_s": wall_s, "own_cpu_s": cpu_s, **memory()}
+
+
+def night(listeners: int, pieces: int, threads: int, lists: int) -> dict[str, Any]:
+    """Time the arithmetic of one night, with lists for the first listeners."""
     heard, catalogue = crowd(listeners, pieces)
     began, cpu = time.monotonic(), time.process_time()
     factors = fit_factors(heard, FactorConfig(), threads=threads)
-    fit_s, fit_cpu_s = time.monotonic() - began, time.process_time() - cpu
+    fit_cpu_s = time.process_time() - cpu
     made = Night(heard, catalogue, at_s=1e9, rules=Rules(), factors=factors)
-    for start in range(0, listeners, 512):
-        guests = [Guest(listener=number, seed=number) for number in range(start, min(start + 512, listeners))]
+    for start in range(0, lists, 512):
+        guests = [Guest(listener=number, seed=number) for number in range(start, min(start + 512, lists))]
         for choice in made.choices([(guest, made.person(guest)) for guest in guests]):
             if isinstance(choice, Exception):
                 raise choice
-    return {
-        "listeners": listeners,
-        "pieces": pieces,
-        "fit_s": fit_s,
-        "fit_cpu_s": fit_cpu_s,
-        "wall_s": time.monotonic() - began,
-        "cpu_s": time.process_time() - cpu,
-        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }
+    wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
+    row = {"listeners": listeners, "pieces": pieces, "lists": lists, "fit_cpu_s": fit_cpu_s}
+    return row | {"wall_s": wall_s, "cpu_s": cpu_s, **memory()}
+
+
+def memory() -> dict[str, float]:
+    """Return the most memory this process had."""
+    return {"peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
 def main() -> None:
@@ -228,6 +302,8 @@ def main() -> None:
     options.add_argument("--listeners", type=int, default=10_000)
     options.add_argument("--pieces", type=int, default=20_000)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--lists", type=int, help="make no more lists than so many")
+    options.add_argument("--stored", action="store_true", help="from the rows of a database to its rows")
     given = options.parse_args()
     if given.lastfm is not None:
         rows = evaluate(given.lastfm)
@@ -235,7 +311,11 @@ def main() -> None:
         show([row for row in rows if row["split"] != "random"])
         finish("playlists", {"lists": rows}, as_json=given.json)
         return
-    row = night(given.listeners, given.pieces, given.threads)
+    if given.stored:
+        row = stored_night(given.listeners, given.pieces, given.threads)
+    else:
+        lists = min(given.lists or given.listeners, given.listeners)
+        row = night(given.listeners, given.pieces, given.threads, lists)
     show([row])
     finish("playlists", row, as_json=given.json)
 

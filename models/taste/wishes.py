@@ -78,7 +78,7 @@ def granted(
     queue = [(had_s.get(name, 0.0), -own[0].gap, seeds[name], name, 0) for name, own in wishes.items() if own]
     heapq.heapify(queue)
     out: list[Wish] = []
-    while queue and (len(out) + 1) * piece_s <= budget_s:
+    while queue and round((len(out) + 1) * piece_s, 6) <= budget_s:
         had, _, seed, name, number = heapq.heappop(queue)
         own = wishes[name]
         out.append(own[number])
