@@ -50,6 +50,7 @@ __all__ = [
     "lineage",
     "lineages",
     "list_assets",
+    "prompts_by_asset",
     "record_assets",
     "search_assets",
     "stream_files",
@@ -179,6 +180,12 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
         )
         for asset in found
     ]
+
+
+def prompts_by_asset(session: Session) -> dict[str, str]:
+    """Return the prompt of every asset, withdrawn ones too, by its id."""
+    query = select(assets.c.id, recipes.c.prompt).join(recipes, recipes.c.id == assets.c.id)
+    return dict(session.execute(query).tuples().all())
 
 
 def assets_from(session: Session, parent_digest: str, limit: int = 1000) -> list[Asset]:

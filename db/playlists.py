@@ -159,11 +159,11 @@ def pieces_of(session: Session, on: date) -> list[PieceFor]:
 
 
 def made_for(session: Session) -> list[tuple[str, str]]:
-    """Return (listener, asset id) of every piece that was made for somebody, by listener and then by date."""
+    """Return (listener, asset id) of every piece that was made for somebody, by listener, the newest first."""
     query = (
         select(pieces_made_for.c.listener, assets.c.id)
         .join(assets, assets.c.id == pieces_made_for.c.recipe_id)
-        .order_by(pieces_made_for.c.listener, pieces_made_for.c.date, assets.c.id)
+        .order_by(pieces_made_for.c.listener, pieces_made_for.c.date.desc(), assets.c.id)
     )
     return list(session.execute(query).tuples().all())
 

@@ -70,7 +70,7 @@ def import_(
     or seconds since 1970); a JSONL has these keys in each line.
     """
     with errors_told():
-        from db.assets import AssetFilter, list_assets
+        from db.assets import prompts_by_asset
         from db.listeners import list_listeners, record_events
         from flows.playlists.listening import assets_of, read_events
         from flows.services import Services
@@ -80,14 +80,11 @@ def import_(
         services.check_given()
         with services.open() as backend, backend.database.unit_of_work() as session:
             consenting = {each.name for each in list_listeners(session) if each.consented_at is not None}
-            prompts = {
-                asset.id: asset.prompt for asset in list_assets(session, AssetFilter(limit=None, withdrawn=True))
-            }
             found = read_events(
                 file,
                 listener=listener,
                 consenting=consenting,
-                assets=assets_of(prompts),
+                assets=assets_of(prompts_by_asset(session)),
                 now=datetime.now(UTC),
             )
             new = record_events(session, found.events)

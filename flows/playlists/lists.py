@@ -177,8 +177,8 @@ def words_of(reason: Reason, shelf: Shelf) -> str:
     because = None if reason.because is None else shelf.tracks[reason.because].title
     return {
         "made": f"made for you, because you like “{because}”" if because else "made for you",
-        "known": "you like it",
-        "again": "you like it; you heard it lately, and there is nothing else",
+        "known": "you know and like it",
+        "again": "you know and like it; you heard it lately, but there is little else",
         "listeners": f"heard by those who also like “{because}”",
         "sound": f"sounds like “{because}”, which you like",
         "sentence": "sounds like what you said you like",

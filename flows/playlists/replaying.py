@@ -48,7 +48,11 @@ def replayed(services: Services, backend: Backend, kept: Playlist) -> Replay:
     if isinstance(made, Failed):
         return Replay(None, made.error)
     same = made.body == kept.body
-    detail = "the same, byte for byte" if same else "another: listeners, or events of theirs, were deleted since"
+    detail = (
+        "the same, byte for byte"
+        if same
+        else "another: listeners or events were deleted since, or this is another machine"
+    )
     return Replay(digest_of(made.body.encode()), detail)
 
 

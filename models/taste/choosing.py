@@ -35,6 +35,7 @@ class Rules:
     length: int = 30
     fresh: float = 0.4
     unheard: float = 0.5  # of what is fresh: pieces that others did not hear enough either
+    made: float = 0.5  # of what is fresh, at most: pieces made for the listener, the newest
     rest_days: float = 30.0  # what was heard comes again after so long
     most_of_a_family: int = 2
     modes: int = 4
@@ -55,7 +56,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """What is known of a listener, by numbers of pieces. `liked` and `weight` go together; `made` is for them."""
+    """What is known of a listener, by numbers of pieces. `weight` is of `liked`; `made` is for them, newest first."""
 
     seed: int
     liked: Pieces
@@ -143,7 +144,8 @@ class _Pool:
     """All pieces that a list may have, by group."""
 
     def __init__(self, person: Person, warm: Candidates, cold: Candidates, rules: Rules) -> None:
-        made = np.setdiff1d(person.made, np.union1d(person.heard, person.hated))
+        met = np.isin(person.made, np.union1d(person.heard, person.hated))
+        made = person.made[~met][: max(1, round(rules.length * rules.fresh * rules.made))]
         heaviest = np.argsort(-person.weight, kind="stable")[:_LIKED_LOOKED_AT]
         liked = person.liked[heaviest]
         parts = [made, liked, warm.piece_K[:_NEW_LOOKED_AT], cold.piece_K[:_NEW_LOOKED_AT]]

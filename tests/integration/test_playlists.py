@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 import tiny_musiclm
 from installation import wait_for
+from taste_house import House
+
+from db.database import connect
+from db.model_versions import register_version
+from db.objects import open_objects
+from flows.model_choice import registration
+from flows.settings import Settings
+from models.weights import read_version
 
 ORDER = """
 catalogue: shelf
@@ -25,6 +33,49 @@ def tutti(new_installation):
     made = new_installation("musiclm-tiny", TUTTI_TASTE_MODEL="musiclm-tiny", TUTTI_SLOTS="4", TUTTI_WORKERS="1")
     tiny_musiclm.version(made.home / "models" / "musiclm-tiny", takes=1)
     return made
+
+
+@pytest.fixture
+def stocked(tutti):
+    """The same, with assets on its shelf that were made before."""
+    database = connect(tutti.postgres.up())
+    database.upgrade()
+    settings = Settings(home=tutti.home, taste_model="musiclm-tiny")
+    model = read_version(tutti.home / "models" / "musiclm-tiny")
+    with database.unit_of_work() as session:
+        register_version(session, registration(model))
+    ids = House(database, open_objects(tutti.home / "objects"), settings, model).stock(40)
+    database.close()
+    return ids
+
+
+@pytest.mark.timeout(600)
+def test_listeners_events_and_a_night_without_new_audio(tutti, stocked, tmp_path):
+    tutti.json("listeners", "add", "ann", "--consent", "--time-zone", "Europe/Berlin")
+    tutti.json("listeners", "add", "ben", "--consent", "--sentence", "calm rain for reading")
+    at = (datetime.now(UTC) - timedelta(days=60)).timestamp()
+    listens = [
+        {"listened_at": round(at), "track_metadata": {"track_name": name, "additional_info": {}}}
+        for name in ("piano number 3", "piano number 4", "something else")
+    ]
+    export = tmp_path / "listens.json"
+    export.write_text(json.dumps(listens))
+    answer = tutti.json("listeners", "import", export, "--listener", "ann")
+    assert answer == {"events": 2, "new": 2, "foreign": 1}
+    told = tutti.json("playlists", "make", "--budget-s", "0")
+    assert sum(night["playlists"] for night in told["nights"]) == 2
+    assert (told["failed"], told["errors"], told["unplaced"]) == ({}, [], {})
+    assert tutti.json("playlists", "make", "--budget-s", "0")["nights"] == []
+    assert tutti.json("playlists", "replay", "ann")["same"] is True
+    out = tmp_path / "out"
+    files = tutti.json("playlists", "export", "ann", "--to", out)["files"]
+    m3u8 = next(Path(file) for file in files if file.endswith(".m3u8"))
+    paths = [line for line in m3u8.read_text().splitlines() if not line.startswith("#")]
+    assert len(paths) == len(tutti.json("playlists", "show", "ann")["tracks"]) > 10
+    assert all((out / path).is_file() for path in paths)
+    assert tutti.json("listeners", "delete", "ann")["playlists"] == 1
+    assert [each["listener"] for each in tutti.json("listeners", "list")["listeners"]] == ["ben"]
+    assert tutti.run("playlists", "show", "ann").returncode == 2
 
 
 @pytest.mark.slow
@@ -57,19 +108,10 @@ def test_a_night_that_is_killed_ends_with_a_playlist_for_everybody_and_pieces_wi
     shown = tutti.json("playlists", "show", "ann")
     assert {"made", "known"} <= {track["why"]["kind"] for track in shown["tracks"]}
     assert {track["why"]["kind"] for track in tutti.json("playlists", "show", "ben")["tracks"]} == {"sentence"}
-    assert tutti.json("playlists", "replay", "ann")["same"] is True
-    out = tmp_path / "out"
-    files = tutti.json("playlists", "export", "ann", "--to", out)["files"]
-    m3u8 = next(file for file in files if file.endswith(".m3u8"))
-    paths = [line for line in Path(m3u8).read_text().splitlines() if not line.startswith("#")]
-    assert len(paths) == len(shown["tracks"])
-    assert all((out / path).stat().st_size > 1000 for path in paths)
-
     gone = tutti.json("listeners", "delete", "ann")
     assert len(gone["pieces"]) == pieces
     assert tutti.json("audit", gone["pieces"][0])["verdict"] == "proved"
-    assert [each["listener"] for each in tutti.json("listeners", "list")["listeners"]] == ["ben"]
-    assert json.dumps(tutti.query("SELECT listener FROM playlists")) == '[["ben"]]'
+    assert tutti.query("SELECT listener FROM playlists") == [("ben",)]
 
 
 def test_what_is_wrong_is_told_in_a_line_with_exit_code_2(tutti):

@@ -129,6 +129,16 @@ def test_what_was_made_for_the_listener_is_in_the_list_until_it_is_heard(vectors
     assert "made" not in kinds(choice(night(vectors, heard), Guest(listener=0, seed=1, made=made)))
 
 
+def test_of_much_that_was_made_and_not_heard_only_the_newest_come(vectors, everybody):
+    made = tuple(range(239, 219, -1))
+    found = choice(night(vectors, everybody), Guest(listener=0, seed=1, made=made))
+    came = {
+        piece for piece, reason in zip(found.pieces.tolist(), found.reasons, strict=True) if reason.kind == "made"
+    }
+    assert came == {239, 238}
+    assert set(made) & set(found.pieces.tolist()) == came
+
+
 def test_a_list_has_few_pieces_of_a_family(vectors, everybody):
     families = np.arange(PIECES) % KINDS
     found = choice(night(vectors, everybody, families=families), Guest(listener=0, seed=1))
