@@ -12,7 +12,9 @@ import torch
 from models.digests import digest_of_bytes
 from models.generator import GenerationError
 from models.musiclm.codes_file import CodesError, read_codes
+from models.musiclm.joint_space import JointSpace
 from models.musiclm.model import load_model
+from models.personal import Opening, with_personal
 from models.registry import load_generator
 from models.weights import CorruptModelError, read_version
 
@@ -120,6 +122,27 @@ def test_a_story_tells_each_section_its_own_words(tmp_path):
     codes = [read_codes(data(piece, "codes")).semantic_Q for piece in told]
     assert np.array_equal(codes[0][:25], codes[1][:25])  # the first window knows nothing of the second section
     assert not np.array_equal(codes[0][25:], codes[1][25:])
+
+
+def test_taste_tokens_are_told_as_the_tokens_of_words_are_and_are_in_no_record(tmp_path):
+    one_take = tiny_musiclm.version(tmp_path / "version", takes=1)
+    space = JointSpace(one_take)
+    opening = Opening("ab" * 32, space.tokens(space.of_words("a flute")))
+    told = with_personal(recipe("new", taste=opening.commitment()), opening.as_json())
+    by_taste, by_words = make(one_take, [told, recipe()])
+    assert data(by_taste, "codes") == data(by_words, "codes")
+    assert by_taste.stages[0].output_digest == opening.commitment()
+    assert "mulan_tokens" not in by_taste.stages[0].detail
+
+
+def test_taste_tokens_that_are_erased_or_of_another_model_are_refused(version):
+    generator = load_generator(version, slots=1)
+    opening = Opening("ab" * 32, [99, 0, 0])
+    personal = recipe("new", taste=opening.commitment())
+    with pytest.raises(GenerationError, match="is erased"):
+        generator.admit("a", personal)
+    with pytest.raises(GenerationError, match="3 numbers below 8"):
+        generator.admit("a", with_personal(personal, opening.as_json()))
 
 
 def test_every_stage_is_recorded_and_names_what_the_one_before_gave(version):
