@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ import numpy as np
 import soundfile
 
 from bench.support import finish, parser, show
-from flows.provenance.reproduction import make
+from flows.provenance.reproduction import make_all
 from flows.recipe import ModelIdentity, recipe_body
+from models.generator import GenerationError
 from models.musiclm.joint_space import JointSpace, at_rate
 from models.personal import TASTE, Opening, with_personal
 from models.registry import find_version, load_generator
@@ -54,7 +56,7 @@ def main() -> None:
     tastes = [np.mean([space.of_words(words) for words in kind], axis=0) for kind in TASTES[: given.listeners]]
     taste_LE = directions(np.stack(tastes).astype(np.float32))
     identity = ModelIdentity(version.name, version.digest, version.kind)
-    pieces, listener, began = [], [], time.process_time()
+    recipes: dict[str, Mapping[str, Any]] = {}
     for number, taste_E in enumerate(taste_LE):
         opening = Opening("00" * 32, space.tokens(taste_E))
         for seed in range(given.each):
@@ -65,11 +67,15 @@ def main() -> None:
                 duration_s=given.seconds,
                 controls={TASTE: opening.commitment()},
             )
-            product = make(generator, f"{number}/{seed}", with_personal(body, opening.as_json()))
-            file = next(file for file in product.files if file.role == "waveform")
-            samples, rate_hz = soundfile.read(io.BytesIO(file.data), dtype="float32")
-            pieces.append(space.of_sound(at_rate(samples, rate_hz, space.sample_rate_hz)))
-            listener.append(number)
+            recipes[f"{number}/{seed}"] = with_personal(body, opening.as_json())
+    pieces, listener, began = [], [], time.process_time()
+    for key, product in make_all(generator, recipes):
+        if isinstance(product, GenerationError):
+            raise product
+        file = next(file for file in product.files if file.role == "waveform")
+        samples, rate_hz = soundfile.read(io.BytesIO(file.data), dtype="float32")
+        pieces.append(space.of_sound(at_rate(samples, rate_hz, space.sample_rate_hz)))
+        listener.append(int(key.partition("/")[0]))
     likeness = np.stack(pieces) @ taste_LE.T
     is_own = np.array(listener)[:, None] == np.arange(len(taste_LE))[None]
     row: dict[str, Any] = {

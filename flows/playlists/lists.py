@@ -28,6 +28,7 @@ from models.weights import ModelVersion
 SCHEMA: Final = "tutti.playlist/1"
 _KEPT_CANDIDATES: Final = 30  # of each kind
 _FACTORS: Final = FactorConfig()
+_ALIKE: Final = 0.2  # cosine of directions from the middle of the catalogue, where 0 is as unlike as most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,8 @@ class Lists:
 def words_of(reason: Reason, shelf: Shelf) -> str:
     """Return a reason as a listener reads it."""
     because = None if reason.because is None else shelf.tracks[reason.because].title
+    if reason.kind == "sound" and (reason.likeness or 0.0) < _ALIKE:
+        return "for a change: nothing that you like sounds much like it"
     return {
         "made": f"made for you, because you like “{because}”" if because else "made for you",
         "known": "you know and like it",

@@ -62,7 +62,9 @@ class Reproducer:
             report: called with how many are done.
         """
         erased = {known.asset.id for known in assets if _is_erased(known)}
-        checks = {each: Check(NAME, None, "cannot be made again: the taste it was made from is erased") for each in erased}
+        checks = {
+            each: Check(NAME, None, "cannot be made again: the taste it was made from is erased") for each in erased
+        }
         assets = [known for known in assets if known.asset.id not in erased]
         for making in dict.fromkeys(self._making(known) for known in assets):
             same = {known.asset.id: known for known in assets if self._making(known) == making}
