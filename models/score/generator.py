@@ -21,7 +21,7 @@ from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
 from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, Request
-from models.generator import GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.score.controls import ControlError, Key, ScoreControls
 from models.score.encoding import decode
 from models.score.grammar import ScoreGrammar, StaffPlan
@@ -116,7 +116,12 @@ class ScoreGenerator:
         self._pieces: dict[str, _Piece] = {}
         self.profile = backend.profile(self._engine.backend, device=device, slots=slots)
 
-    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
+    def admit(
+        self,
+        key: str,
+        recipe: Mapping[str, Json],
+        inputs: Mapping[str, bytes] = NO_INPUTS,  # noqa: ARG002  # a draft is made from words alone
+    ) -> None:
         """Read the prompt, decide what it leaves open, and queue the composition.
 
         Raises:

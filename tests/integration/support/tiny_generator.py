@@ -25,7 +25,7 @@ class TinyGenerator:
         self._left = {}
         self._recipes = {}
 
-    def admit(self, key, recipe):
+    def admit(self, key, recipe, inputs=None):
         assert len(self._left) < self.slots
         if "poison" in recipe["prompt"]:
             raise GenerationError("this prompt cannot be made: poison")
