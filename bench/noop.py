@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.recipe import ModelIdentity
-from models.generator import Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
+from models.generator import NO_INPUTS, Json, NumericProfile, Outcome, Product, ProductFile, StageRecord
 
 if TYPE_CHECKING:
     from models.weights import ModelVersion
@@ -28,7 +28,7 @@ class NoopGenerator:
         )
         self._admitted: list[str] = []
 
-    def admit(self, key: str, recipe: Mapping[str, Json]) -> None:
+    def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
         """Take an item; any recipe will do."""
         self._admitted.append(key)
 

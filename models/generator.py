@@ -88,7 +88,7 @@ class Generator(Protocol):
     profile: NumericProfile
 
     def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
-        """Take an item into a free slot; `inputs` has the files it is made from, by role.
+        """Take an item into a free slot; `inputs` has what it is made from, by role (see `inputs_of`).
 
         Raises:
             GenerationError: the recipe cannot be made by this model.
@@ -103,3 +103,13 @@ class Generator(Protocol):
         Raises:
             GenerationError: this item cannot be finished.
         """
+
+
+def inputs_of(recipe: Mapping[str, Json]) -> dict[str, str]:
+    """Return the digests of the files a recipe's item is made from, by role: the vocals, the melody."""
+    controls, found = recipe["controls"], {}
+    if "accompany" in controls:
+        found["vocals"] = str(controls["accompany"]["vocals"])
+    if MELODY in controls:
+        found[MELODY] = str(controls[MELODY])
+    return found

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.engine.backends import BackendChoice, Name
     from models.generator import Generator
 
-ARCHITECTURES = ("score-transformer", "musiclm", "musicgen")
+ARCHITECTURES = ("score-transformer", "musiclm", "musicgen", "singsong")
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -113,6 +113,11 @@ def _load(version: ModelVersion, architecture: str, backend: BackendChoice, devi
         from models.musicgen.generator import MusicGenGenerator
 
         return MusicGenGenerator(version, backend=backend, device=device, slots=slots)
+    if architecture == "singsong":
+        from models.singsong.generator import SingSongGenerator
+
+        folders = (SHIPPED, version.path.parent)  # where the MusicLM may lie that it plays through
+        return SingSongGenerator(version, folders, backend=backend, device=device, slots=slots)
     from models.musiclm.generator import MusicLMGenerator
 
     return MusicLMGenerator(version, backend=backend, device=device, slots=slots)

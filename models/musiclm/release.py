@@ -59,7 +59,7 @@ def release(model: MusicLM, training: Path, folder: Path) -> ModelVersion:
         "created": datetime.now(UTC).date().isoformat(),
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
         "training_data": training_data(training / "clips" / "manifest.json"),
-        "training": {name: _spent(training / name) for name in PARTS if (training / name).is_dir()}
+        "training": {name: spent(training / name) for name in PARTS if (training / name).is_dir()}
         | {"torch": str(torch.__version__)},
         "metrics": {},
     }
@@ -84,7 +84,7 @@ def training_data(manifest: Path) -> dict[str, Any]:
     }
 
 
-def _spent(run: Path) -> dict[str, Any]:
+def spent(run: Path) -> dict[str, Any]:
     """Return a run's length and its last figures on held-out clips."""
     metrics = read_metrics(run)
     held_out = next(row for row in reversed(metrics) if len(row) > len(metrics[0]))

@@ -156,13 +156,21 @@ class Stage(nn.Module):
         self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
     ) -> Tensor:
         """Return logits_BNKV of every step's codes, given those before; arguments are those of `inputs`."""
-        x_BTD = self.inputs(codes_BNK, prefix_BP, told_B, added_BNA)
+        return self.score(codes_BNK, self.inputs(codes_BNK, prefix_BP, told_B, added_BNA))
+
+    def score(self, codes_BNK: Tensor, x_BTD: Tensor) -> Tensor:
+        """Return logits_BNKV of every step's codes from what the trunk is fed."""
         positions_1T = torch.arange(x_BTD.shape[1], device=x_BTD.device)[None]
         hidden_BND = self.trunk.hidden(x_BTD, positions_1T)[:, -codes_BNK.shape[1] :]
         return torch.einsum("bnd,kvd->bnkv", hidden_BND, self.heads_KVD.to(hidden_BND.dtype))
 
     def inputs(
-        self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
+        self,
+        codes_BNK: Tensor,
+        prefix_BP: Tensor | None,
+        told_B: Tensor | None,
+        added_BNA: Tensor | None,
+        heard_BND: Tensor | None = None,
     ) -> Tensor:
         """Return x_BTD, what the trunk is fed: the prefix, and for each step the codes before it.
 
@@ -171,6 +179,7 @@ class Stage(nn.Module):
             prefix_BP: tokens before the codes, if the stage has any.
             told_B: False for items whose prefix is left untold, which guidance learns from.
             added_BNA: codes added to each step's input, if the stage has any.
+            heard_BND: what else is added to each step's input.
         """
         batch, steps, _ = codes_BNK.shape
         rows = [self.start_1D.expand(batch, 1, -1)]
@@ -182,6 +191,8 @@ class Stage(nn.Module):
         before = x_BTD.shape[1] - steps
         if added_BNA is not None:
             x_BTD = x_BTD + F.pad(self.embed_added(added_BNA), (0, 0, before, 0))
+        if heard_BND is not None:
+            x_BTD = x_BTD + F.pad(heard_BND, (0, 0, before, 0))
         return x_BTD
 
     @torch.no_grad()

@@ -1,0 +1,337 @@
+"""Accompaniments: hear the vocals, make semantic, coarse and fine codes of each take, choose a take, mix.
+
+Stages: listen -> condition -> semantic -> coarse -> fine -> decode -> mix. Of the takes the one that goes best with
+the notes sung is kept. Everything up to the codes depends on the recipe and the vocals alone.
+
+Shapes: T samples, A channels, F codec frames, G frames of the vocals.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import rfc8785
+import torch
+import torchaudio
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.digests import digest_of_bytes
+from models.engine.backends import BackendChoice
+from models.engine.engine import Engine
+from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.mulan.sentences import load_sentences
+from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
+from models.musiclm.model import STAGES, StageName
+from models.musiclm.take import sampling_from
+from models.singsong.estimates import Estimates, estimate, fits
+from models.singsong.mixing import Mixed, mix
+from models.singsong.model import load_model
+from models.singsong.take import SungTake
+from models.singsong.vocals import Vocals, VocalsError, read_vocals
+from models.weights import ModelVersion
+
+NO_WORDS = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
+VOCALS = "vocals"
+_STEPS_AN_ADVANCE = 16
+_CACHE_BUCKET = 128
+_TAKES_AT_ONCE = 2
+_PREFIX_ROOM = 32
+_DECODED_AT_ONCE = 1500
+_LEAST_VOICE = 0.55  # of a voice's power the separator keeps more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accompany:
+    """What a recipe's control `accompany` says, beside the digest of the vocals.
+
+    `separate`: the file is a song, take the voice out of it first. `balance_db`: how much louder than the vocals the
+    accompaniment is.
+    """
+
+    vocals: str
+    separate: bool = False
+    balance_db: float = -3.0
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """An admitted recipe, what was heard, and its takes."""
+
+    recipe: Mapping[str, Json]
+    asked: Accompany
+    vocals: Vocals
+    tokens_GA: Tensor
+    estimates: Estimates
+    warnings: tuple[str, ...]
+    records: tuple[StageRecord, ...]
+    started_at: datetime
+    samples: int
+    waiting: int
+    takes: list[SungTake] = field(default_factory=list)
+
+
+class SingSongGenerator:
+    """Makes accompaniments with one version of a SingSong."""
+
+    def __init__(
+        self, version: ModelVersion, folders: Sequence[Path], *, backend: BackendChoice, device: str, slots: int
+    ) -> None:
+        """Load the weights, and from `folders` the MusicLM that it plays through.
+
+        Raises:
+            CorruptModelError: they do not fit the configuration or this code.
+            UnusableModelError: no MusicLM has the parts that it was made for.
+            SentencesError: the sentence encoder's package is missing.
+        """
+        torch.set_num_threads(backend.threads)
+        self.version, self.slots = version, slots
+        self._model = load_model(version, folders, device, backend.model_dtype)
+        self._device = torch.device(device)
+        self._sentences = load_sentences(device)
+        self._sampling = sampling_from(version.config["sampling"])
+        self._takes = int(version.config["takes"])
+        self._rate = self._model.base.codec.config.sample_rate_hz
+        self._engines: dict[StageName, Engine] = {}
+        for name in STAGES:
+            sampling, rows = self._sampling.of(name), 1 if name == "fine" else 2
+            base = self._model.base
+            rate = base.semantic_model.config.frame_rate_hz if name == "semantic" else base.codec.config.frame_rate_hz
+            length = math.ceil((sampling.windowing(rate).length + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
+            self._engines[name] = Engine(
+                self._model.decoder(name), slots=rows * slots * min(self._takes, _TAKES_AT_ONCE), cache_length=length,
+                backend=backend,
+            )  # fmt: skip
+        self._items: dict[str, _Item] = {}
+        self._running: dict[str, SungTake] = {}
+        self.profile = backend.profile(self._engines["semantic"].backend, device=device, slots=slots)
+
+    def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
+        """Read and hear the vocals, and queue all takes.
+
+        Raises:
+            GenerationError: the vocals cannot be used, or the recipe asks for what this model does not make.
+        """
+        started_at, began = datetime.now(UTC), time.perf_counter()
+        try:
+            if unknown := sorted(set(recipe["controls"]) - {"accompany"}):
+                raise GenerationError(f"{self.version.name} has no control {unknown[0]!r}; say it in the prompt")
+            asked = Accompany(**recipe["controls"]["accompany"])
+            samples = round(float(recipe["duration_s"]) * self._rate)
+            seed, vocals = int(recipe["seed"]), read_vocals(inputs[VOCALS])
+        except VocalsError as error:
+            raise GenerationError(f"the vocals: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise GenerationError(f"the recipe makes no accompaniment: {type(error).__name__}: {error}") from error
+        if vocals.digest != asked.vocals:
+            raise GenerationError(f"the recipe names the vocals {asked.vocals}, given were {vocals.digest}")
+        item = self._heard(recipe, asked, vocals, seed, samples, started_at, began)
+        self._items[key] = item
+        frames = math.ceil(samples / self._model.base.codec.config.hop_length)
+        prefix_P = self._prefix(recipe["prompt"])
+        for number in range(self._takes):
+            take = SungTake(key, number, seed, item.tokens_GA, prefix_P, self._model, self._sampling, frames)
+            item.takes.append(take)
+            self._submit(take)
+
+    def advance(self) -> Sequence[Outcome]:
+        """Run some steps of every stage; return the pieces of which all takes are made."""
+        outcomes: list[Outcome] = []
+        for _ in range(_STEPS_AN_ADVANCE):
+            for engine in self._engines.values():
+                for completion in engine.step():
+                    take = self._running.pop(completion.key)
+                    take.absorb(completion)
+                    if not self._submit(take) and (done := self._finished(take.key)):
+                        outcomes.append(done)
+            if outcomes or not self._running:
+                break
+        return outcomes
+
+    def finish(self, drafted: _Item) -> Product:
+        """Decode all takes, keep the one that goes best with the notes, and mix it.
+
+        Raises:
+            GenerationError: nothing of it can be heard.
+        """
+        item, began, started_at = drafted, time.perf_counter(), datetime.now(UTC)
+        rate_hz = self._model.hearing.frame_rate_hz
+        waveforms = [self._decode(take.codes_FK)[: item.samples] for take in item.takes]
+        notes_G = self._notes(item)
+        scores = [round(fits(waveform, self._rate, notes_G, rate_hz), 6) for waveform in waveforms]
+        best = max(range(len(scores)), key=lambda n: scores[n])
+        take, played_T = item.takes[best], waveforms[best]
+        codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
+        decoded = StageRecord(
+            name="decode",
+            input_digest=digest_of_bytes(codes),
+            output_digest=digest_of_bytes(played_T.astype("<f4").tobytes()),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={"fit_of_takes": scores, "take": best},
+        )
+        began, started_at = time.perf_counter(), datetime.now(UTC)
+        try:
+            mixed = mix(self._sung(item), item.vocals.sample_rate_hz, played_T, self._rate, item.asked.balance_db)
+        except ValueError as error:
+            raise GenerationError(f"cannot be mixed: {error}") from error
+        mixing = StageRecord(
+            name="mix",
+            input_digest=decoded.output_digest,
+            output_digest=digest_of_bytes(mixed.mix),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={"balance_db": item.asked.balance_db, "vocals_gain_db": mixed.vocals_gain_db,
+                    "accompaniment_gain_db": mixed.accompaniment_gain_db, "loudness_lufs": mixed.loudness_lufs,
+                    "peak_dbfs": mixed.peak_dbfs},
+        )  # fmt: skip
+        return self._product(item, take, mixed, codes, (decoded, mixing), scores[best])
+
+    def _product(
+        self, item: _Item, take: SungTake, mixed: Mixed, codes: bytes, last: tuple[StageRecord, ...], score: float
+    ) -> Product:
+        stems = (("waveform", "mix.flac", mixed.mix), ("accompaniment", "accompaniment.flac", mixed.accompaniment),
+                 ("vocals", "vocals.flac", mixed.vocals))  # fmt: skip
+        flacs = [ProductFile(role=role, name=name, media_type="audio/flac", data=data) for role, name, data in stems]
+        words = item.recipe["prompt"]
+        return Product(
+            files=(*flacs, ProductFile(role="codes", name=NAME, media_type=MEDIA_TYPE, data=codes)),
+            duration_s=item.samples / self._rate,
+            stages=(*item.records, *self._stage_records(item, take), *last),
+            attributes={
+                "title": words,
+                "fit": round(score, 4),
+                "takes": len(item.takes),
+                "take": take.number,
+                "sample_rate_hz": mixed.sample_rate_hz,
+                "loudness_lufs": mixed.loudness_lufs,
+                "vocals_tempo_bpm": item.estimates.tempo_bpm,
+                "vocals_key": item.estimates.key,
+                "warnings": list(item.warnings),
+            },
+        )
+
+    def _heard(
+        self,
+        recipe: Mapping[str, Json],
+        asked: Accompany,
+        vocals: Vocals,
+        seed: int,
+        samples: int,
+        started_at: datetime,
+        began: float,
+    ) -> _Item:
+        """Return an item with what is heard in its vocals."""
+        mono_T = self._at_own_rate(vocals)
+        voice_T = self._voice_in(mono_T)
+        share = float(np.sum(voice_T**2) / max(np.sum(mono_T**2), 1e-9))
+        warnings = list(vocals.warnings)
+        if share < _LEAST_VOICE and not asked.separate:
+            warnings.append(f"sounds like an instrument or a whole song rather than a voice alone ({share:.2f} voice)")
+        heard_T = voice_T if asked.separate else mono_T
+        tokens_GA = self._model.hearing.tokens(heard_T, seed)
+        notes_G = self._model.hearing.notes(heard_T)
+        estimates = estimate(heard_T, self._rate, notes_G)
+        if not (notes_G > 0).any():
+            warnings.append("no note is heard in it: the accompaniment has nothing to follow")
+        hearing = self._model.config.hearing
+        record = StageRecord(
+            name="listen",
+            input_digest=vocals.digest,
+            output_digest=digest_of_bytes(tokens_GA.numpy().astype("<i2").tobytes()),
+            started_at=started_at,
+            wall_s=time.perf_counter() - began,
+            detail={
+                "role": VOCALS,
+                "kept_as": vocals.kept_as,
+                "sample_rate_hz": vocals.sample_rate_hz,
+                "channels": vocals.samples_TA.shape[1],
+                "duration_s": round(vocals.duration_s, 6),
+                "separator": self.version.digest if asked.separate else None,
+                "noise_db": hearing.noise_db,
+                "tokens": hearing.tokens,
+                "voice_share": round(share, 4),
+                "estimates": asdict(estimates),
+                "warnings": warnings,
+            },
+        )
+        return _Item(
+            recipe, asked, vocals, tokens_GA, estimates, tuple(warnings), (record,), started_at, samples, self._takes
+        )
+
+    def _at_own_rate(self, vocals: Vocals) -> NDArray[np.float32]:
+        mono_T = torch.from_numpy(np.ascontiguousarray(vocals.mono_T))
+        if vocals.sample_rate_hz != self._rate:
+            mono_T = torchaudio.functional.resample(mono_T, vocals.sample_rate_hz, self._rate)
+        return np.asarray(mono_T.numpy(), dtype=np.float32)
+
+    @torch.inference_mode()
+    def _voice_in(self, mono_T: NDArray[np.float32]) -> NDArray[np.float32]:
+        voice_1T = self._model.separator.voice(torch.from_numpy(mono_T)[None].to(self._device))
+        return np.asarray(voice_1T[0].cpu().numpy(), dtype=np.float32)
+
+    def _sung(self, item: _Item) -> NDArray[np.float32]:
+        """Return what stands beside the accompaniment: the vocals as they came, or the voice taken out of a song."""
+        if not item.asked.separate:
+            return item.vocals.samples_TA
+        voice_T = torch.from_numpy(self._voice_in(self._at_own_rate(item.vocals)))
+        if item.vocals.sample_rate_hz != self._rate:
+            voice_T = torchaudio.functional.resample(voice_T, self._rate, item.vocals.sample_rate_hz)
+        return np.asarray(voice_T.numpy()[:, None], dtype=np.float32)
+
+    def _notes(self, item: _Item) -> NDArray[np.int64]:
+        mono_T = self._at_own_rate(item.vocals)
+        return self._model.hearing.notes(self._voice_in(mono_T) if item.asked.separate else mono_T)
+
+    def _prefix(self, words: str) -> Tensor | None:
+        if words == NO_WORDS:
+            return None
+        mulan = self._model.base.mulan
+        return mulan.tokens(mulan.embed_text(self._sentences(words)))
+
+    def _submit(self, take: SungTake) -> bool:
+        """Queue a take's next request; return whether there was one."""
+        following = take.next_request()
+        if following is None:
+            return False
+        name, request = following
+        self._running[request.key] = take
+        self._engines[name].submit(request)
+        return True
+
+    def _finished(self, key: str) -> Outcome | None:
+        item = self._items[key]
+        item.waiting -= 1
+        return None if item.waiting else Outcome(key, self._items.pop(key))
+
+    @torch.inference_mode()
+    def _decode(self, codes_FK: NDArray[np.int64]) -> NDArray[np.float32]:
+        codes_1FK = torch.from_numpy(codes_FK)[None].to(self._device)
+        chunks = self._model.base.codec.decode_stream(torch.split(codes_1FK, _DECODED_AT_ONCE, dim=1))
+        return np.asarray(torch.cat(list(chunks), dim=1)[0].cpu().numpy(), dtype=np.float32)
+
+    def _stage_records(self, item: _Item, take: SungTake) -> list[StageRecord]:
+        before = digest_of_bytes(rfc8785.dumps([item.records[-1].output_digest, dict(item.recipe)]))
+        records = []
+        for name in STAGES:
+            codes = take.made[name]
+            after = digest_of_bytes(codes.astype("<i2").tobytes())
+            detail = {
+                "codes": codes.size,
+                "nats_a_code": round(take.nats[name] / codes.size, 6),
+                "model": self.version.digest,
+            }
+            records.append(
+                StageRecord(
+                    name=name, input_digest=before, output_digest=after, started_at=item.started_at,
+                    wall_s=take.wall_s[name], detail=detail,
+                )
+            )  # fmt: skip
+            before = after
+        return records

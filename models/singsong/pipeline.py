@@ -1,0 +1,234 @@
+"""The steps from free scores to singsong-small, each resumable, in the order they depend on each other.
+
+    pairs -> accompaniment (tokens)            \\
+          -> separator -> voices -> notes -> vocals (tokens) -> semantic-stage, coarse-stage -> release
+                                                             -> ablation: both stages of every variant, in fewer steps
+
+The frozen parts come from a MusicLM, and the decoders begin as its stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.mulan.sentences import load_sentences
+from models.musiclm.model import MusicLM
+from models.singsong import recipes
+from models.singsong.base import Base, freeze, read_base
+from models.singsong.hearing import Hearing, HearingConfig, NoteHead, shape_of_tokens
+from models.singsong.model import SingSong, SingSongConfig
+from models.singsong.notes import NoteTrainee
+from models.singsong.pairs import PairsConfig, PairSet, render_pairs
+from models.singsong.release import release
+from models.singsong.separator import Separator, SeparatorConfig
+from models.singsong.separator_training import SeparatorTrainee
+from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.tokens import accompaniment_tokens, separate, vocal_tokens
+from models.singsong.training import SungTokens, SungTrainee
+from models.training.run import Report, Schedule, Trainee, run
+from models.weights import CARD, ModelVersion, read_version
+
+Part = TypeVar("Part", bound=nn.Module)
+STEPS = (
+    "pairs", "separator", "voices", "notes", "accompaniment", "vocals", "semantic-stage", "coarse-stage", "release",
+    "ablation",
+)  # fmt: skip
+STAGES: tuple[StageName, ...] = get_args(StageName)
+
+
+class PipelineError(Exception):
+    """A step cannot start; the message names what has to come before."""
+
+
+class Pipeline:
+    """Trains the parts in a folder."""
+
+    def __init__(
+        self, data: Path, out: Path, base: ModelVersion, *, workers: int, device: str, report: Report
+    ) -> None:
+        """Take the folder with free material, the one to work in, the MusicLM to begin from, and who is told."""
+        self._data, self._out, self._base_version = data, out, base
+        self._workers, self._device, self._report = workers, device, report
+
+    def step(self, name: str) -> None:
+        """Make one step, or go on with it; one that is done already is not made again.
+
+        Raises:
+            PipelineError: what it depends on is not there.
+            PairsError: there are no rendered pairs.
+            RunError: its folder holds a run of another configuration.
+            CorpusError, SynthError: material or what plays it is missing.
+        """
+        steps: dict[str, Callable[[], object]] = {
+            "pairs": self._render,
+            "separator": self._train_separator,
+            "voices": lambda: self.voices_NT,
+            "notes": self._train_notes,
+            "accompaniment": lambda: self._accompaniment,
+            "vocals": lambda: [self.tokens(variant) for variant in recipes.VARIANTS],
+            "semantic-stage": lambda: self._train_stage("semantic"),
+            "coarse-stage": lambda: self._train_stage("coarse"),
+            "release": self._release,
+            "ablation": self._ablate,
+        }
+        steps[name]()
+
+    @cached_property
+    def pairs(self) -> PairSet:
+        """The rendered pairs."""
+        return PairSet(self._out / "pairs")
+
+    @cached_property
+    def _loaded(self) -> tuple[MusicLM, Base]:
+        return read_base(self._base_version)
+
+    @property
+    def base(self) -> Base:
+        """The frozen parts."""
+        return self._loaded[1]
+
+    @cached_property
+    def separator(self) -> Separator:
+        """The trained separator."""
+        return self._trained("separator", Separator(SeparatorConfig()))
+
+    @cached_property
+    def notes(self) -> NoteHead:
+        """The trained head that hears notes."""
+        return self._trained("notes", NoteHead(recipes.notes("", self._features)[0].head))
+
+    @cached_property
+    def voices_NT(self) -> NDArray[np.int16]:
+        """The voice of every pair as the separator takes it out of the mix."""
+        return separate(self.pairs, self.separator, self._out / "voices.npy", self._told("voices"))
+
+    def hearing(self, config: HearingConfig) -> Hearing:
+        """Return how vocals are heard."""
+        notes = self.notes if config.tokens == "semantic" else None
+        return Hearing(config, self.base.semantic_model, self.base.codec, notes)
+
+    def tokens(self, variant: str) -> SungTokens:
+        """Return the tokens of all pairs, the vocals as a variant hears them."""
+        hearing = self.hearing(recipes.VARIANTS[variant])
+        vocals = vocal_tokens(self.voices_NT, hearing, self._out / f"vocals-{variant}.pt", self._told("vocals"))
+        return SungTokens(**self._accompaniment, vocals_NGA=vocals)
+
+    @property
+    def released(self) -> ModelVersion | None:
+        """The version that the step 'release' wrote, if it was made."""
+        folder = self._out / "version"
+        return read_version(folder) if (folder / CARD).is_file() else None
+
+    def ablated(self, variant: str) -> SingSong:
+        """Return a model of the ablation, or the PipelineError that it was not trained."""
+        stages = {kind: f"ablation/{variant}-{kind}" for kind in STAGES}
+        return self._assembled(recipes.VARIANTS[variant], stages)
+
+    @cached_property
+    def _accompaniment(self) -> dict[str, torch.Tensor]:
+        path = self._out / "accompaniment.pt"
+        return accompaniment_tokens(self.pairs, self.base, load_sentences(), path, self._told("accompaniment"))
+
+    @property
+    def _features(self) -> int:
+        config = self.base.semantic_model.config
+        return config.stacking * config.mel.bands
+
+    def _size(self, kind: StageName, hearing: HearingConfig) -> SungStageConfig:
+        model, base = self._loaded
+        shape = shape_of_tokens(hearing, base.semantic_model, base.codec)
+        return recipes.stage_size(kind, model.config, (*shape, self.hearing(hearing).frame_rate_hz))
+
+    def _render(self) -> None:
+        if not (self._out / "pairs" / "pairs.jsonl").is_file():
+            render_pairs(PairsConfig(), self._data, self._out / "pairs", self._workers, self._told_phase)
+
+    def _train_separator(self) -> None:
+        config, schedule = recipes.separator(self.pairs.manifest_digest)
+        trainee = SeparatorTrainee(config, self.pairs, self._device)
+        self._run("separator", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _train_notes(self) -> None:
+        config, schedule = recipes.notes(self.pairs.manifest_digest, self._features)
+        trainee = NoteTrainee(config, self.pairs, self.voices_NT, self.base.semantic_model)
+        self._run("notes", trainee, schedule, config, lambda: trainee.head)
+
+    def _train_stage(self, kind: StageName) -> None:
+        hearing = recipes.VARIANTS[recipes.SHIPPED]
+        config, schedule = recipes.stage(
+            kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
+        )
+        trainee = self._trainee(config, recipes.SHIPPED)
+        self._run(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
+
+    def _ablate(self) -> None:
+        for variant, hearing in recipes.VARIANTS.items():
+            for kind in STAGES:
+                config, schedule = recipes.ablated(
+                    kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
+                )
+                trainee = self._trainee(config, variant)
+                name = f"ablation/{variant}-{kind}"
+                self._run(name, trainee, schedule, config, lambda trainee=trainee: trainee.average.module)  # type: ignore[misc]
+
+    def _trainee(self, config: recipes.SungTrainingConfig, variant: str) -> SungTrainee:
+        return SungTrainee(
+            config, self.tokens(variant), self.pairs.numbers("train"), self.pairs.numbers("validation"),
+            self._loaded[0].stage(config.kind), self._device,
+        )  # fmt: skip
+
+    def _assembled(self, hearing: HearingConfig, folders: dict[StageName, str]) -> SingSong:
+        sizes = {kind: self._size(kind, hearing) for kind in STAGES}
+        model = SingSong(
+            SingSongConfig(
+                hearing=hearing, separator=SeparatorConfig(), notes=self.notes.config, base=self.base.digests, **sizes
+            ),
+            self.base,
+        )
+        model.separator.load_state_dict(self.separator.state_dict())
+        model.notes.load_state_dict(self.notes.state_dict())
+        for kind, folder in folders.items():
+            stage = self._trained(folder, SungStage(sizes[kind]))
+            model.stage(kind).load_state_dict(stage.state_dict())
+        freeze(model)
+        return model
+
+    def _release(self) -> None:
+        if self.released is None:
+            stages = {kind: f"{kind}-stage" for kind in STAGES}
+            model = self._assembled(recipes.VARIANTS[recipes.SHIPPED], stages)
+            release(model, self._base_version, self._out, self._out / "version")
+
+    def _run(
+        self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
+    ) -> None:
+        """Train a part and keep the weights that are used from now on."""
+        path = self._out / name / "weights.pt"
+        if path.is_file():
+            return
+        run(name, trainee, schedule, config, path.parent, self._report)
+        partial = path.with_name("weights.partial")
+        torch.save(released().state_dict(), partial)
+        partial.replace(path)
+
+    def _trained(self, name: str, part: Part) -> Part:
+        path = self._out / name / "weights.pt"
+        if not path.is_file():
+            raise PipelineError(f"{path} is missing: the step that trains it comes first")
+        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        freeze(part)
+        return part
+
+    def _told_phase(self, phase: str, done: int, total: int) -> None:
+        self._report(phase, done, total, {})
+
+    def _told(self, phase: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._report(phase, done, total, {})

@@ -1,0 +1,77 @@
+"""How singsong-small is trained: every part's configuration and schedule, for one processor core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from models.musiclm.model import MusicLMConfig
+from models.singsong.hearing import HearingConfig, NoteHeadConfig
+from models.singsong.notes import NoteTrainingConfig
+from models.singsong.separator import SeparatorConfig
+from models.singsong.separator_training import SeparatorTrainingConfig
+from models.singsong.stage import EncoderConfig, StageName, SungStageConfig
+from models.singsong.training import SungTrainingConfig
+from models.training.run import Schedule
+
+SHIPPED: Final = "noise"
+VARIANTS: Final = {  # what the ablation compares, each with the remedies of the one before
+    "acoustic": HearingConfig(tokens="acoustic"),
+    "semantic": HearingConfig(),
+    "noise": HearingConfig(noise_db=-20.0),
+}
+
+
+def separator(manifest: str) -> tuple[SeparatorTrainingConfig, Schedule]:
+    """Return the recipe of the separator."""
+    schedule = Schedule(steps=1200, learning_rate=2e-3, warmup=50, last=0.03, evaluate_every=200)
+    return SeparatorTrainingConfig(separator=SeparatorConfig(), manifest=manifest), schedule
+
+
+def notes(manifest: str, features: int) -> tuple[NoteTrainingConfig, Schedule]:
+    """Return the recipe of the head that hears notes."""
+    schedule = Schedule(steps=500, learning_rate=2e-3, warmup=30, last=0.03, evaluate_every=100)
+    return NoteTrainingConfig(head=NoteHeadConfig(features=features), manifest=manifest), schedule
+
+
+def stage_size(kind: StageName, base: MusicLMConfig, tokens: tuple[int, int, float]) -> SungStageConfig:
+    """Return a stage's size: the decoder of the MusicLM it begins as, and an encoder of (codebooks, entries, Hz)."""
+    codebooks, entries, frame_rate_hz = tokens
+    encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=frame_rate_hz)
+    rate = base.semantic_model.frame_rate_hz if kind == "semantic" else base.codec.frame_rate_hz
+    decoder = base.semantic if kind == "semantic" else base.coarse
+    return SungStageConfig(encoder=encoder, decoder=decoder, frame_rate_hz=rate)
+
+
+def stage(
+    kind: StageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
+) -> tuple[SungTrainingConfig, Schedule]:
+    """Return the recipe of a stage that ships."""
+    match kind:
+        case "semantic":
+            config = SungTrainingConfig(
+                stage=size,
+                kind=kind,
+                hearing=hearing,
+                manifest=manifest,
+                start=start,
+                seed=13,
+                batch=16,
+                seconds=10.0,
+            )
+            schedule = Schedule(steps=450, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=90)
+        case "coarse":
+            config = SungTrainingConfig(
+                stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=14, batch=8, seconds=8.0
+            )
+            schedule = Schedule(steps=900, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=150)
+    return config, schedule
+
+
+def ablated(
+    kind: StageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
+) -> tuple[SungTrainingConfig, Schedule]:
+    """Return the recipe of a stage for the ablation: the same, in fewer steps, for every variant."""
+    config, schedule = stage(kind, size, hearing, manifest, start)
+    steps = 120 if kind == "semantic" else 160
+    return config, replace(schedule, steps=steps, evaluate_every=steps // 2)

@@ -1,0 +1,189 @@
+"""Training of a stage of SingSong: next-code prediction over accompaniments, given the vocals as the separator left them.
+
+The decoder begins as the stage of the MusicLM that the parts come from: it knows how music goes on, and only how it
+goes with a voice is to be learnt. A share of the items hears no vocals, which guidance needs; half are told no words,
+as words are optional in use.
+
+Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, G frames of the vocals, A tokens a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.musiclm.stage import Stage, heard_by
+from models.musiclm.training import delayed
+from models.singsong.hearing import HearingConfig
+from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.training.averaging import Average
+from models.training.draws import generator, torch_generator
+from models.training.run import Metrics
+
+_AVERAGED_EVERY = 4
+_VALIDATION_BATCHES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SungTrainingConfig:
+    """Recipe of a stage's training. `seconds` is the length of a crop."""
+
+    stage: SungStageConfig
+    kind: StageName
+    hearing: HearingConfig
+    manifest: str
+    start: str  # the digest of the MusicLM that the decoder begins from
+    seed: int
+    batch: int
+    seconds: float
+    from_caption: float = 0.5
+    untold: float = 0.5
+    unheard: float = 0.1
+    encoder_rate: float = 2.0  # of the learning rate: the encoder begins from nothing
+    weight_decay: float = 0.05
+    averaging: float = 0.99
+    dtype: str = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class SungTokens:
+    """Tokens of all pairs, by number: of the accompaniment, and of the vocals as they are heard."""
+
+    semantic_NQ: Tensor
+    codes_NFK: Tensor
+    audio_NP: Tensor
+    text_NCP: Tensor
+    vocals_NGA: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    codes_BNK: Tensor
+    vocals_BGA: Tensor
+    heard_B: Tensor
+    prefix_BP: Tensor
+    told_B: Tensor
+    added_BNA: Tensor | None
+
+
+class SungTrainee:
+    """A stage, its optimiser, and tokens."""
+
+    def __init__(
+        self,
+        config: SungTrainingConfig,
+        tokens: SungTokens,
+        training: Sequence[int],
+        validation: Sequence[int],
+        start: Stage,
+        device: str = "cpu",
+    ) -> None:
+        """Take tokens of all pairs, which to learn from and to be measured on, and the stage to begin from."""
+        self.config, self.tokens, self.device = config, tokens, torch.device(device)
+        self._training, self._validation = np.array(training), np.array(validation)
+        self.stage = SungStage(config.stage)
+        self.stage.reset_encoder(torch_generator(config.seed, 0, 0))
+        self.stage.decoder.load_state_dict(start.state_dict())
+        self.stage.to(self.device)
+        self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
+        own = [p for name, p in self.stage.named_parameters() if not name.startswith("decoder.")]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": list(self.stage.decoder.parameters()), "scale": 1.0}, {"params": own, "scale": config.encoder_rate}],
+            weight_decay=config.weight_decay, betas=(0.9, 0.95), fused=True,
+        )  # fmt: skip
+
+    def step(self, step: int, learning_rate: float) -> Metrics:
+        """Make one step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate * group["scale"]
+        self.stage.train()
+        loss = self._nats(self.stage, self._batch(self._training, generator(self.config.seed, 1, step))).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.stage.parameters(), 1.0)
+        self.optimiser.step()
+        if step % _AVERAGED_EVERY == 0:
+            self.average.follow(self.stage, step // _AVERAGED_EVERY)
+        return {"nats": float(loss.detach())}
+
+    @torch.inference_mode()
+    def evaluate(self) -> Metrics:
+        """Return nats a code on held-out songs, for each codebook: with their vocals, and with another song's."""
+        stage = cast(SungStage, self.average.module)
+        figures: Metrics = {}
+        for name, own in (("validation", True), ("other_vocals", False)):
+            rows = [
+                self._nats(stage, self._batch(self._validation, generator(self.config.seed, 2, number), own=own))
+                for number in range(_VALIDATION_BATCHES)
+            ]
+            figures |= {f"{name}_{k}": round(float(x), 4) for k, x in enumerate(torch.stack(rows).mean(dim=0))}
+        return figures
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, averages and the optimiser."""
+        return {
+            "stage": self.stage.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.stage.load_state_dict(state["stage"])
+        self.average.module.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def _nats(self, stage: SungStage, batch: _Batch) -> Tensor:
+        """Return the mean cross-entropy of each codebook, holes left out."""
+        config = self.config
+        with torch.autocast(self.device.type, getattr(torch, config.dtype), enabled=config.dtype != "float32"):
+            logits_BNKV = stage(
+                batch.codes_BNK, batch.vocals_BGA, batch.heard_B, batch.prefix_BP, batch.told_B, batch.added_BNA
+            )
+        decoder = config.stage.decoder
+        targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == decoder.hole, -1)
+        return torch.stack(
+            [
+                F.cross_entropy(
+                    logits_BNKV[:, :, k].flatten(0, 1).float(), targets_BNK[:, :, k].flatten(), ignore_index=-1
+                )
+                for k in range(decoder.codebooks)
+            ]
+        )
+
+    def _batch(self, numbers: np.ndarray, rng: np.random.Generator, *, own: bool = True) -> _Batch:
+        config, tokens = self.config, self.tokens
+        chosen = torch.from_numpy(rng.choice(numbers, config.batch))
+        frames = tokens.semantic_NQ.shape[1]
+        crop = round(config.seconds * frames / _pair_s(tokens, config))
+        start = int(rng.integers(frames - crop + 1))
+        caption = torch.from_numpy(rng.integers(tokens.text_NCP.shape[1], size=config.batch))
+        by_caption = torch.from_numpy(rng.random(config.batch) < config.from_caption)
+        prefix = torch.where(by_caption[:, None], tokens.text_NCP[chosen, caption], tokens.audio_NP[chosen]).long()
+        heard = torch.from_numpy(rng.random(config.batch) >= config.unheard)
+        told = torch.from_numpy(rng.random(config.batch) >= config.untold) & heard
+        per_frame = tokens.vocals_NGA.shape[1] // frames
+        singing = chosen if own else chosen.roll(1)
+        vocals = tokens.vocals_NGA[singing, per_frame * start : per_frame * (start + crop)].long()
+        semantic = tokens.semantic_NQ[chosen, start : start + crop].long()
+        added = None
+        if config.kind == "semantic":
+            codes_BNK = semantic[..., None]
+        else:
+            codes_BFK = tokens.codes_NFK[chosen, 2 * start : 2 * (start + crop)].long()
+            codes_BNK = delayed(codes_BFK[..., : config.stage.decoder.codebooks], config.stage.decoder.hole)
+            added = heard_by(semantic, codes_BNK.shape[1]).to(self.device)
+        moved = [x.to(self.device) for x in (codes_BNK, vocals, heard, prefix, told)]
+        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], added)
+
+
+def _pair_s(tokens: SungTokens, config: SungTrainingConfig) -> float:
+    """Return how long the pairs are."""
+    rate = config.stage.frame_rate_hz if config.kind == "semantic" else config.stage.frame_rate_hz / 2
+    return tokens.semantic_NQ.shape[1] / rate

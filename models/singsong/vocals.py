@@ -1,0 +1,92 @@
+"""A file with vocals, read: any rate, width and number of channels that sound files have; and what is amiss with it.
+
+Shapes: T samples, A channels.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from models.digests import digest_of_bytes
+
+MIN_S, MAX_S = 1.0, 900.0
+_SILENT_DBFS: Final = -60.0
+_NARROW_HZ: Final = 16_000
+_COARSE_WIDTHS: Final = frozenset({"PCM_S8", "PCM_U8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "DPCM_8"})
+_FULL = 0.999
+_CLIPPED_SHARE = 0.001
+
+
+class VocalsError(ValueError):
+    """The file cannot be sung along with; the message says why and what would be right."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocals:
+    """What a file holds: samples_TA in float32, and warnings that go into the lineage."""
+
+    digest: str
+    samples_TA: NDArray[np.float32]
+    sample_rate_hz: int
+    kept_as: str  # such as "WAV PCM_16"
+    warnings: tuple[str, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """How long it lasts."""
+        return len(self.samples_TA) / self.sample_rate_hz
+
+    @property
+    def mono_T(self) -> NDArray[np.float32]:
+        """The mean of all channels."""
+        return self.samples_TA.mean(axis=1)
+
+
+def read_vocals(data: bytes) -> Vocals:
+    """Read a file.
+
+    Raises:
+        VocalsError: it is empty, no sound, damaged, silent, too short or too long.
+    """
+    if not data:
+        raise VocalsError("empty; needed: a recording of a voice")
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            seconds = file.frames / file.samplerate
+            if not MIN_S <= seconds <= MAX_S:
+                raise VocalsError(f"{seconds:.1f} s long; vocals have {MIN_S:g} to {MAX_S:g} s: cut it")
+            samples_TA = file.read(dtype="float32", always_2d=True)
+            rate, kept_as = int(file.samplerate), f"{file.format} {file.subtype}"
+            promised, subtype = file.frames, file.subtype
+    except soundfile.SoundFileError as error:
+        raise VocalsError(
+            f"cannot be read as sound ({_reason(error)}); needed: WAV, FLAC, MP3, OGG or AIFF. "
+            "Take the sound out of a video first: ffmpeg -i VIDEO vocals.wav"
+        ) from error
+    if len(samples_TA) < promised or not np.isfinite(samples_TA).all():
+        raise VocalsError(f"damaged: {len(samples_TA)} of {promised} samples can be read as numbers")
+    peak = float(np.abs(samples_TA).max())
+    if peak < 10 ** (_SILENT_DBFS / 20):
+        raise VocalsError(f"silent: nothing in it is louder than {_SILENT_DBFS:g} dBFS")
+    return Vocals(digest_of_bytes(data), samples_TA, rate, kept_as, tuple(_warnings(samples_TA, rate, subtype)))
+
+
+def _reason(error: soundfile.SoundFileError) -> str:
+    return str(getattr(error, "error_string", error)).rstrip(".").lower()
+
+
+def _warnings(samples_TA: NDArray[np.float32], rate: int, subtype: str) -> list[str]:
+    found = []
+    if subtype in _COARSE_WIDTHS:
+        found.append(f"kept as {subtype}: the noise of 8 bits and less is heard in the mix")
+    if rate < _NARROW_HZ:
+        found.append(f"a rate of {rate} Hz: there is nothing above {rate // 2000} kHz")
+    if float((np.abs(samples_TA) >= _FULL).mean()) > _CLIPPED_SHARE:
+        found.append("clipped: more than one sample in a thousand is at full scale")
+    return found
