@@ -18,13 +18,13 @@ from actors.identity import asset_digest
 from actors.marking.manifests import SIDECAR_TYPE
 from actors.marking.marker import Finished, Marker
 from actors.patience import Patience
-from db.asset_types import AssetFile, Maker, NewAsset, StageExecution
+from db.asset_types import AssetFile, Maker, NewAsset, Parent, StageExecution
 from db.database import Database
 from db.errors import InvalidValueError
 from db.objects import ObjectStore
 from db.recording import record_assets
 from db.work import Claim, Failure, set_aside
-from models.generator import GenerationError, Generator, Product
+from models.generator import GenerationError, Generator, Product, inputs_of
 
 _LARGEST_COMMIT = 256
 
@@ -192,4 +192,5 @@ def _asset(made: Made, digests: Iterator[str]) -> NewAsset:
             StageExecution(s.name, s.input_digest, s.output_digest, s.started_at, s.wall_s, s.detail)
             for s in product.stages
         ),
+        parents=tuple(Parent(digest, role) for role, digest in inputs_of(made.claim.body).items()),
     )

@@ -17,6 +17,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from actors.code_version import code_version
 from actors.errors import BrokenGeneratorError
@@ -32,7 +33,7 @@ from db.errors import DatabaseError
 from db.objects import ObjectStore
 from db.runs import get_run
 from db.work import Claim, claim, give_back, progress, release_expired, release_owner
-from models.generator import GenerationError, Generator
+from models.generator import GenerationError, Generator, inputs_of
 from models.personal import with_personal
 
 _log = logging.getLogger(__name__)
@@ -168,11 +169,16 @@ class PullWorker:
     def _admit(self, generator: Generator, line: FinishingLine, each: Claim) -> None:
         try:
             _check_content(each)
-            generator.admit(each.recipe_id, with_personal(each.body, each.personal))
+            generator.admit(each.recipe_id, with_personal(each.body, each.personal), self._inputs(each))
         except Exception as error:
             line.fail(each, error)
         else:
             self._admitted[each.recipe_id] = each
+
+    def _inputs(self, each: Claim) -> dict[str, bytes]:
+        """Return the bytes of the files that a recipe names, by role."""
+        found = inputs_of(each.body).items()
+        return {role: self._patience.call(partial(self._objects.get, digest)) for role, digest in found}
 
     def _advance(self, generator: Generator, line: FinishingLine) -> Generator:
         """Advance the generator and pass on what finished; return it, or a new one if it broke down."""

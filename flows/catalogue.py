@@ -88,7 +88,7 @@ async def plan(
     services: Services, backend: Backend, order: str, run_id: str, options: dict[str, Any], stop: StopRequest
 ) -> str:
     """Write the run and its recipes; return the reference of the model version that makes them."""
-    return await asyncio.to_thread(_plan, services, backend.database, order, run_id, options, stop)
+    return await asyncio.to_thread(_plan, services, backend, order, run_id, options, stop)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -121,14 +121,16 @@ async def publish(services: Services, backend: Backend, run_id: str, began: floa
 
 
 def _plan(
-    services: Services, database: Database, path: str, run_id: str, options: dict[str, Any], stop: StopRequest
+    services: Services, backend: Backend, path: str, run_id: str, options: dict[str, Any], stop: StopRequest
 ) -> str:
     order = handed_over().order or load_order(Path(path), OrderOptions(**options))
     version = choose_version(order.model, order.kind, services.settings)
     check_controls(order, version.kind)
     identity = ModelIdentity(version.name, version.digest, version.kind)
     record = {**order.record, "model": version.reference, "kind": version.kind}
-    with database.unit_of_work() as session:
+    for file in order.inputs.values():  # objects before rows
+        backend.objects.put(file.read())
+    with backend.database.unit_of_work() as session:
         register_version(session, registration(version))
 
     def planned() -> Iterator[PlannedRecipe]:
@@ -144,7 +146,7 @@ def _plan(
                 recipe.body,
             )
 
-    plan_run(database, NewRun(run_id, order.catalogue, record, order.digest), planned())
+    plan_run(backend.database, NewRun(run_id, order.catalogue, record, order.digest), planned())
     return version.reference
 
 

@@ -12,7 +12,7 @@ from models.weights import ModelVersion, UnknownModelError
 
 
 def choose_version(reference: str | None, kind: Kind | None, settings: Settings) -> ModelVersion:
-    """Return the version that an order names, or the newest there is of its kind.
+    """Return the version that an order names, or the newest there is of its kind; without a kind, one that needs words only.
 
     Raises:
         UnknownModelError: there is none, or it makes another kind.
@@ -24,7 +24,11 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
         if kind is not None and version.kind != kind:
             raise UnknownModelError(f"model {version.name} makes a {version.kind}, the order asks for a {kind}")
         return version
-    makers = [version for version in list_versions(folders) if kind is None or version.kind == kind]
+    makers = [
+        version
+        for version in list_versions(folders)
+        if (version.kind != "accompaniment" if kind is None else version.kind == kind)  # which wants vocals besides
+    ]
     if not makers:
         raise UnknownModelError(
             f"no registered model makes a {kind or 'piece of any kind'} (see `tutti models list`)"

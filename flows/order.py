@@ -16,10 +16,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from flows.errors import OrderError, Place
+from flows.inputs import InputFile, InputFiles
 from flows.order_schema import (
+    ACCOMPANIMENT_CONTROLS,
     CATALOGUE_NAME,
     HEADER_KEYS,
     MAX_COUNT,
+    NO_WORDS,
     SCORE_CONTROLS,
     SOUNDSCAPE_CONTROLS,
     TRACK_KEYS,
@@ -34,7 +37,7 @@ from flows.rows import read_csv_rows, read_jsonl_rows
 from flows.track import Track, TrackSpool
 from flows.yaml_lines import Path_, dotted, read_yaml
 
-Kind = Literal["score", "soundscape"]
+Kind = Literal["score", "soundscape", "accompaniment"]
 SUFFIXES = (".yaml", ".yml", ".csv", ".jsonl")
 _WHOLE, _NUMBER, _LIST = ("sample", "count", "seed", "tempo_bpm"), ("duration_s",), ("instruments",)
 _RECORDED_TRACKS = 1_000  # an order with more is recorded by its digest and number of tracks
@@ -73,6 +76,8 @@ class Order:
     items: int
     record: Mapping[str, Any]
     first_uses: Mapping[str, Place]  # of each control
+    first_without: Place | None  # the first track that has no vocals
+    inputs: Mapping[str, InputFile]  # files that pieces are made from, by digest
 
 
 def load_order(path: Path, options: OrderOptions | None = None) -> Order:
@@ -86,24 +91,28 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         raise OrderError(Place(path), f"an order is a {', '.join(SUFFIXES)} file")
     tracks: Iterable[Track]
     first_uses: dict[str, Place] = {}
+    without: list[Place] = []
+    inputs = InputFiles()
     if path.suffix.lower() in (".yaml", ".yml"):
-        header, tracks = _load_yaml(path, options)
-        items, about = _check_tracks(tracks, first_uses)
+        header, tracks = _load_yaml(path, options, inputs)
+        items, about = _check_tracks(tracks, first_uses, without)
     else:
         header = _rows_header(path, options)
         tracks = TrackSpool(path)
-        items, about = _check_tracks(tracks.kept(_read_rows(path, header)), first_uses)
+        items, about = _check_tracks(tracks.kept(_read_rows(path, header, inputs)), first_uses, without)
     return Order(
         path=path,
         digest=_digest(path),
         catalogue=header.catalogue,
         model=header.model,
-        kind=header.kind,
+        kind=header.kind or ("accompaniment" if "accompany" in first_uses else None),
         seed=header.seed,
         tracks=tracks,
         items=items,
         record={"file": path.name, **header.model_dump(), **about},
         first_uses=first_uses,
+        first_without=without[0] if without else None,
+        inputs=inputs.by_digest,
     )
 
 
@@ -113,10 +122,19 @@ def check_controls(order: Order, kind: str) -> None:
     Raises:
         OrderError: it does; the error names the first place.
     """
-    known = {"score": SCORE_CONTROLS, "soundscape": SOUNDSCAPE_CONTROLS}[kind]
+    known = {"score": SCORE_CONTROLS, "soundscape": SOUNDSCAPE_CONTROLS, "accompaniment": ACCOMPANIMENT_CONTROLS}
     for name, place in order.first_uses.items():
-        if name not in known:
-            raise OrderError(place, f"a {kind} has no {name!r}; say it in the prompt")
+        if name in known[kind]:
+            continue
+        if name == "accompany":
+            raise OrderError(place, f"the order is of kind {kind}; vocals want kind: accompaniment")
+        raise OrderError(place, f"{_a(kind)} has no {name!r}; say it in the prompt")
+    if kind == "accompaniment" and order.first_without is not None:
+        raise OrderError(order.first_without, "an accompaniment needs 'accompany': a file with vocals")
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind == "accompaniment" else f"a {kind}"
 
 
 def _digest(path: Path) -> str:
@@ -127,7 +145,7 @@ def _digest(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_yaml(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterable[Track]]:
+def _load_yaml(path: Path, options: OrderOptions, inputs: InputFiles) -> tuple[WrittenHeader, Iterable[Track]]:
     document = read_yaml(path)
     if not isinstance(document.value, dict):
         raise OrderError(Place(path, 1), "an order is a mapping with 'catalogue' and 'tracks'")
@@ -148,7 +166,7 @@ def _load_yaml(path: Path, options: OrderOptions) -> tuple[WrittenHeader, Iterab
 
         if not isinstance(row, dict):
             raise OrderError(within(()), "a track is a mapping with 'prompt' or 'prompts_from'")
-        tracks.append(_track(row, header, path, within))
+        tracks.append(_track(row, header, path, within, inputs))
     return header, tuple(tracks)
 
 
@@ -159,7 +177,7 @@ def _rows_header(path: Path, options: OrderOptions) -> WrittenHeader:
     return _header(given | options.given(), lambda where: Place(path, None, dotted(where)), HEADER_KEYS)
 
 
-def _read_rows(path: Path, header: WrittenHeader) -> Iterator[Track]:
+def _read_rows(path: Path, header: WrittenHeader, inputs: InputFiles) -> Iterator[Track]:
     """Yield the tracks of a CSV or JSONL file, each checked by itself."""
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else read_jsonl_rows(path)
     empty = True
@@ -169,7 +187,7 @@ def _read_rows(path: Path, header: WrittenHeader) -> Iterator[Track]:
         def place(where: Path_, line: int = line) -> Place:
             return Place(path, line, dotted(where))
 
-        yield _track(row, header, path, place)
+        yield _track(row, header, path, place, inputs)
     if empty:
         raise OrderError(Place(path), "empty; an order has at least one track")
 
@@ -201,7 +219,13 @@ def _header(given: Mapping[str, Any], place: Callable[[Path_], Place], known: It
         raise OrderError(place(where), problem) from None
 
 
-def _track(row: Mapping[str, Any], header: WrittenHeader, order: Path, place: Callable[[Path_], Place]) -> Track:
+def _track(
+    row: Mapping[str, Any],
+    header: WrittenHeader,
+    order: Path,
+    place: Callable[[Path_], Place],
+    inputs: InputFiles,
+) -> Track:
     try:
         written = WrittenTrack.model_validate(row)
     except ValidationError as error:
@@ -221,6 +245,14 @@ def _track(row: Mapping[str, Any], header: WrittenHeader, order: Path, place: Ca
             raise OrderError(place(("story",)), f"its last section begins after the end, at {duration_s:g} s")
         controls["story"] = [section.model_dump() for section in written.story]
         prompt = " / ".join(section.prompt for section in written.story)
+    if written.accompany is not None:
+        asked = written.accompany
+        vocals = inputs.vocals(order.parent / asked.vocals, place(("accompany",)))
+        controls["accompany"] = {
+            "vocals": vocals.digest, "separate": asked.separate, "balance_db": asked.balance_db
+        }  # fmt: skip
+        duration_s = round(vocals.duration_s, 3) if written.duration_s is None else written.duration_s
+        prompt = NO_WORDS if source is None and prompt is None else prompt
     return Track(
         place=place(()),
         prompt=prompt,
@@ -239,8 +271,15 @@ def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> N
         raise OrderError(
             place(("story",)), "a track has 'story' or a prompt, not both: the story's sections are prompts"
         )
-    if written.prompt is None and written.prompts_from is None and written.story is None:
-        raise OrderError(place(()), "a track needs 'prompt', 'prompts_from' or 'story'")
+    if written.story is not None and written.accompany is not None:
+        raise OrderError(place(("story",)), "an accompaniment follows its vocals; it has no story")
+    if (
+        written.prompt is None
+        and written.prompts_from is None
+        and written.story is None
+        and written.accompany is None
+    ):
+        raise OrderError(place(()), "a track needs 'prompt', 'prompts_from', 'story' or 'accompany'")
     if written.prompt is not None and written.prompts_from is not None:
         raise OrderError(place(("prompts_from",)), "a track has 'prompt' or 'prompts_from', not both")
     if written.sample is not None and written.prompts_from is None:
@@ -251,8 +290,10 @@ def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> N
         raise OrderError(place(("seed",)), f"with 'count' it runs past the last seed, {2**SEED_BITS - 1}")
 
 
-def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> tuple[int, dict[str, Any]]:
-    """Go through everything once, and note where controls are first used.
+def _check_tracks(
+    tracks: Iterable[Track], first_uses: dict[str, Place], without: list[Place]
+) -> tuple[int, dict[str, Any]]:
+    """Go through everything once; note where controls are first used, and a first track without vocals.
 
     Returns:
         How many pieces are asked for, and what a run keeps of the tracks.
@@ -262,6 +303,8 @@ def _check_tracks(tracks: Iterable[Track], first_uses: dict[str, Place]) -> tupl
     for track in tracks:
         for name in track.controls:
             first_uses.setdefault(name, track.place)
+        if not without and "accompany" not in track.controls:
+            without.append(track.place)
         prompts = 1 if track.source is None else check_source(track.source, track.sample, track.place)
         for _, values in track.matrix:
             prompts *= len(values)

@@ -23,6 +23,7 @@ MIN_DURATION_S: Final = 1.0
 MAX_DURATION_S: Final = 900.0
 MAX_COUNT: Final = 10_000_000
 DEFAULT_DURATION_S: Final = 30.0
+NO_WORDS: Final = "accompaniment"  # the prompt of an accompaniment whose order says none
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of characters
 CATALOGUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -111,12 +112,26 @@ def _story(sections: list[WrittenSection]) -> list[WrittenSection]:
     return sections
 
 
+class WrittenAccompany(_Written):
+    """`accompany` in full: a file with vocals, relative to the order, and how it is to be used."""
+
+    vocals: Annotated[str, Field(min_length=1)]
+    separate: bool = False
+    balance_db: Annotated[float, Field(ge=-24, le=24)] = -3.0
+
+
+def _accompany(value: Any) -> Any:
+    """Take the name of a file for a mapping of it."""
+    return {"vocals": value} if isinstance(value, str) else value
+
+
 class WrittenTrack(_Written):
     """One entry of `tracks`, one row of a CSV, one line of a JSONL."""
 
     prompt: Prompt | None = None
     prompts_from: str | None = None
     story: Annotated[list[WrittenSection], AfterValidator(_story)] | None = None
+    accompany: Annotated[WrittenAccompany, BeforeValidator(_accompany)] | None = None
     sample: Count | None = None
     count: Count = 1
     seed: Seed | None = None
@@ -136,13 +151,14 @@ class WrittenHeader(_Written):
 
     catalogue: Annotated[str, AfterValidator(_catalogue)]
     model: Annotated[str, Field(min_length=1)] | None = None
-    kind: Literal["score", "soundscape"] | None = None
+    kind: Literal["score", "soundscape", "accompaniment"] | None = None
     seed: Seed = 0
     duration_s: Duration = DEFAULT_DURATION_S
 
 
 SCORE_CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
 SOUNDSCAPE_CONTROLS: Final = ("story",)
+ACCOMPANIMENT_CONTROLS: Final = ("accompany",)
 TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
 HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)
 _WORDS: Final = {

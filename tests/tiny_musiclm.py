@@ -71,7 +71,7 @@ def sampling(guidance_scale: float = 2.0) -> Sampling:
     )
 
 
-def version(folder: Path, takes: int = 2) -> ModelVersion:
+def version(folder: Path, takes: int = 2, seed: int = 0) -> ModelVersion:
     settings = {
         "name": "musiclm-tiny",
         "kind": "soundscape",
@@ -80,7 +80,7 @@ def version(folder: Path, takes: int = 2) -> ModelVersion:
         "sampling": asdict(sampling()),
         "takes": takes,
     }
-    return write_version(folder, model().packed(), settings, "---\nname: musiclm-tiny\n---\n")
+    return write_version(folder, model(seed).packed(), settings, "---\nname: musiclm-tiny\n---\n")
 
 
 def clips(folder: Path, count: int = 12) -> ClipSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.cli import (
+    accompany,
     assets,
     audit,
     export,
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 generate.add_to(app)
+accompany.add_to(app)
 runs.add_to(app)
 assets.add_to(app)
 export.add_to(app)

@@ -140,7 +140,7 @@ class Auditor:
         found.extend(self._stored(known))
         found.extend(_later(entries))
         if self.reproduce:
-            found.append(Reproducer(self.settings, self.keys).check(known))
+            found.append(Reproducer(self.settings, self.keys, self.backend.objects).check(known))
         return Audit(subject=subject, checks=found, recipe=known.recipe, lineage=steps(known, evidence))
 
     def _stored(self, known: Lineage) -> Iterator[Check]:

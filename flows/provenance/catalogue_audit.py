@@ -132,7 +132,7 @@ def _nodes(session: Session, tree: TreeBuilder) -> Check:
 def _made_again(auditor: Auditor, assets: Sequence[Asset], report: Callable[[str, int], object]) -> Check:
     with auditor.backend.database.unit_of_work() as session:
         known = lineages(session, assets)
-    reproducer = Reproducer(auditor.settings, auditor.keys)
+    reproducer = Reproducer(auditor.settings, auditor.keys, auditor.backend.objects)
     checks = reproducer.check_all(known, lambda done: report("made again", done))
     told = [f"asset {asset[:12]}: {check.detail}" for asset, check in checks.items() if not check.ok]
     if not told:

@@ -16,11 +16,12 @@ from actors.code_version import code_version
 from actors.factory import GeneratorFactory
 from actors.marking.marker import MARK_STAGE, Marker, MarkingSpec
 from db.asset_types import Lineage
+from db.objects import ObjectStore
 from flows.keys import Keys
 from flows.provenance.checks import Check
 from flows.settings import Settings
 from models.digests import digest_of_bytes
-from models.generator import GenerationError, Generator, Product
+from models.generator import NO_INPUTS, GenerationError, Generator, Product, inputs_of
 from models.personal import TASTE, with_personal
 from models.registry import find_version
 from models.weights import CorruptModelError, UnknownModelError, UnusableModelError
@@ -47,6 +48,7 @@ class Reproducer:
 
     settings: Settings
     keys: Keys
+    objects: ObjectStore
 
     def check(self, known: Lineage) -> Check:
         """Make the asset again; return what comes of the comparison."""
@@ -65,7 +67,10 @@ class Reproducer:
         checks = {
             each: Check(NAME, None, "cannot be made again: the taste it was made from is erased") for each in erased
         }
-        assets = [known for known in assets if known.asset.id not in erased]
+        for known in assets:
+            if lost := [role for role, digest in inputs_of(known.recipe).items() if not self.objects.exists(digest)]:
+                checks[known.asset.id] = Check(NAME, None, f"cannot be made again: its {lost[0]} are not kept any more")
+        assets = [known for known in assets if known.asset.id not in checks]
         for making in dict.fromkeys(self._making(known) for known in assets):
             same = {known.asset.id: known for known in assets if self._making(known) == making}
             for asset_id, check in self._compare(making, same):
@@ -83,7 +88,7 @@ class Reproducer:
             yield from ((each, Check(NAME, False, f"cannot be made again: {error}")) for each in assets)
             return
         recipes = {each: with_personal(_recipe(known), known.personal) for each, known in assets.items()}
-        for asset_id, made in make_all(generator, recipes):
+        for asset_id, made in make_all(generator, recipes, self._inputs):
             known = assets[asset_id]
             try:
                 if isinstance(made, GenerationError):
@@ -91,6 +96,9 @@ class Reproducer:
                 yield asset_id, _compared(known, self._content(known, made), _differences(known, generator))
             except GenerationError as error:
                 yield asset_id, Check(NAME, False, f"cannot be made again: {error}")
+
+    def _inputs(self, recipe: Mapping[str, Any]) -> dict[str, bytes]:
+        return {role: self.objects.get(digest) for role, digest in inputs_of(recipe).items()}
 
     def _making(self, known: Lineage) -> _Making:
         recipe: Mapping[str, Any] = known.recipe
@@ -131,16 +139,21 @@ class Reproducer:
 
 
 def make_all(
-    generator: Generator, recipes: Mapping[str, Mapping[str, Any]]
+    generator: Generator,
+    recipes: Mapping[str, Mapping[str, Any]],
+    inputs: Callable[[Mapping[str, Any]], Mapping[str, bytes]] = lambda _recipe: NO_INPUTS,
 ) -> Iterator[tuple[str, Product | GenerationError]]:
-    """Make recipes with a generator that has nothing else to do; yield (key, what came of it) as each is done."""
+    """Make recipes with a generator that has nothing else to do; yield (key, what came of it) as each is done.
+
+    `inputs` reads the files that a recipe names.
+    """
     waiting, made = list(recipes.items())[::-1], 0
     busy = idle = 0
     while made < len(recipes):
         while waiting and busy < generator.slots:
             key, recipe = waiting.pop()
             try:
-                generator.admit(key, recipe)
+                generator.admit(key, recipe, inputs(recipe))
                 busy += 1
             except GenerationError as error:
                 made += 1

@@ -1,1 +1,1 @@
-"""Accompaniment for a singing voice (SingSong, Donahue et al. 2023): material, separator, stages, generator, figures."""
+"""Accompaniment for a singing voice (SingSong, Donahue et al. 2023)."""

@@ -23,7 +23,7 @@ Frames = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Tempo and key of a voice, and how sure each is: a periodicity of 0 to 1, a lead of the best key over the second.
+    """Tempo and key of a voice, and how sure each is: a periodicity (0 to 1), a lead of the best key over the second.
 
     A voice alone tells either only roughly: a tempo may well be half or double of what is felt.
     """
@@ -75,7 +75,9 @@ def chroma(mono_T: NDArray[np.float32], sample_rate_hz: int, frame_rate_hz: floa
     """Return chroma_G12, the power of every pitch class in each frame; rows sum to 1, or are 0 in silence."""
     hop, length = round(sample_rate_hz / frame_rate_hz), 4096
     x = torch.from_numpy(np.ascontiguousarray(mono_T))
-    spectrum = torch.stft(x, length, hop, window=torch.hann_window(length), return_complex=True).abs().double().numpy()
+    spectrum = (
+        torch.stft(x, length, hop, window=torch.hann_window(length), return_complex=True).abs().double().numpy()
+    )
     hz = np.arange(length // 2 + 1) * sample_rate_hz / length
     used = (hz > 80) & (hz < 2000)
     pitch = 69 + 12 * np.log2(hz[used] / 440)
@@ -87,8 +89,10 @@ def chroma(mono_T: NDArray[np.float32], sample_rate_hz: int, frame_rate_hz: floa
     return np.divide(found, sums, out=np.zeros_like(found), where=sums > 1e-9)
 
 
-def fits(accompaniment_T: NDArray[np.float32], sample_rate_hz: int, notes_G: NDArray[np.int64], rate_hz: float) -> float:
-    """Return how well an accompaniment goes with the notes sung: how much more of it sounds on them than on average.
+def fits(
+    accompaniment_T: NDArray[np.float32], sample_rate_hz: int, notes_G: NDArray[np.int64], rate_hz: float
+) -> float:
+    """Return how well an accompaniment goes with the notes sung: how much more of it lies on them than on average.
 
     Frames are compared over a second, as a chord goes with the notes around it; 0 is chance, 1 is unison throughout.
     """
@@ -99,7 +103,9 @@ def fits(accompaniment_T: NDArray[np.float32], sample_rate_hz: int, notes_G: NDA
     width = max(round(_SMOOTH_S * rate_hz), 1)
     smooth = np.ones(width) / width
     played = chroma(accompaniment_T, sample_rate_hz, rate_hz)[:frames]
-    sung, played = (np.stack([np.convolve(x, smooth, mode="same") for x in part.T], axis=1) for part in (sung, played))
+    sung, played = (
+        np.stack([np.convolve(x, smooth, mode="same") for x in part.T], axis=1) for part in (sung, played)
+    )
     usual = played.mean(axis=1)
     agreeing = (sung * played).sum(axis=1) - sung.sum(axis=1) * usual
     return float(agreeing.sum() / max(sung.sum(), 1e-9))

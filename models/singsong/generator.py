@@ -233,7 +233,9 @@ class SingSongGenerator:
         share = float(np.sum(voice_T**2) / max(np.sum(mono_T**2), 1e-9))
         warnings = list(vocals.warnings)
         if share < _LEAST_VOICE and not asked.separate:
-            warnings.append(f"sounds like an instrument or a whole song rather than a voice alone ({share:.2f} voice)")
+            warnings.append(
+                f"sounds like an instrument or a whole song rather than a voice alone ({share:.2f} voice)"
+            )
         heard_T = voice_T if asked.separate else mono_T
         tokens_GA = self._model.hearing.tokens(heard_T, seed)
         notes_G = self._model.hearing.notes(heard_T)

@@ -40,9 +40,9 @@ class Mixed:
 
 
 def mix(vocals_TA: Samples, vocals_rate_hz: int, played_T: Samples, played_rate_hz: int, balance_db: float) -> Mixed:
-    """Mix, with the accompaniment `balance_db` louder than the vocals, at the loudness that everything is delivered at.
+    """Mix, with the accompaniment `balance_db` louder than the vocals, at the loudness of all that is delivered.
 
-    The result is as long as the accompaniment; vocals that go on longer are cut, shorter ones are followed by silence.
+    The result is as long as the accompaniment: longer vocals are cut, shorter ones are followed by silence.
 
     Raises:
         ValueError: either cannot be heard.

@@ -4,9 +4,9 @@
     voice/00000.npy          int16 (SHARD pairs, samples)
     accompaniment/00000.npy  the same, aligned to the sample; voice + accompaniment is the mix
 
-A song's vocal line is sung by rule (`models.singsong.voice`) or by a choir of a SoundFont, its piano part is played by
-instruments drawn anew for each pair. Pairs of the last shards are for validation: songs by held-out composers, every
-second one accompanied through a SoundFont that training never hears.
+A song's vocal line is sung by rule (`models.singsong.voice`) or by a choir of a SoundFont, its piano part is played
+by instruments drawn anew for each pair. Pairs of the last shards are for validation: songs by held-out composers,
+every second one accompanied through a SoundFont that training never hears.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ _BUSIEST = 9.0  # onsets of the accompaniment a second
 _CHOIRS = (52, 52, 54, 85)  # General MIDI: choir aahs, synth voice, lead voice; 53 sounds as a flute
 _BY_RULE = 0.6  # of the pairs
 _CERTAIN_KEY = 0.04
-_CHORDS = ("piano", "piano", "piano", "harp", "guitar", "organ", "strings", "electric piano", "harpsichord", "synth pad",
-           "vibraphone", "accordion", "electric guitar", "plucked strings", "marimba", "music box")  # fmt: skip
+_CHORDS = (
+    "piano", "piano", "piano", "harp", "guitar", "organ", "strings", "electric piano", "harpsichord", "synth pad",
+    "vibraphone", "accordion", "electric guitar", "plucked strings", "marimba", "music box",
+)  # fmt: skip
 _BASSES = ("bass", "double bass", "cello")
 Split = Literal["train", "validation"]
 
@@ -64,7 +66,7 @@ class PairsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One pair. `sung` rows are (onset s, duration s, pitch); a beat falls at every `beat_s` from `first_beat_s` on."""
+    """One pair. `sung` rows are (onset s, duration s, pitch); beats fall every `beat_s` from `first_beat_s` on."""
 
     number: int
     split: Split

@@ -1,8 +1,7 @@
 """The steps from free scores to singsong-small, each resumable, in the order they depend on each other.
 
-    pairs -> accompaniment (tokens)            \\
-          -> separator -> voices -> notes -> vocals (tokens) -> semantic-stage, coarse-stage -> release
-                                                             -> ablation: both stages of every variant, in fewer steps
+    pairs -> separator -> voices -> notes -> vocals (tokens) -> semantic-stage, coarse-stage -> release
+          -> accompaniment (tokens)                          -> ablation: every variant's stages, in fewer steps
 
 The frozen parts come from a MusicLM, and the decoders begin as its stages.
 """

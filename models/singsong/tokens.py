@@ -3,8 +3,8 @@
 The accompaniment gives what is predicted; the voice, taken out of the mix by the separator, gives what is heard, with
 and without noise.
 
-Shapes: N pairs, T samples, F codec frames, Q semantic frames, K codebooks, P MuLan tokens, C captions, S sentence width,
-G frames of the vocals, A tokens a frame.
+Shapes: N pairs, T samples, F codec frames, Q semantic frames, K codebooks, P MuLan tokens, C captions,
+S sentence width, G frames of the vocals, A tokens a frame.
 """
 
 from __future__ import annotations

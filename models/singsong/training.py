@@ -1,4 +1,4 @@
-"""Training of a stage of SingSong: next-code prediction over accompaniments, given the vocals as the separator left them.
+"""Training of a stage of SingSong: next-code prediction over accompaniments, given the vocals of each.
 
 The decoder begins as the stage of the MusicLM that the parts come from: it knows how music goes on, and only how it
 goes with a voice is to be learnt. A share of the items hears no vocals, which guidance needs; half are told no words,
@@ -94,7 +94,10 @@ class SungTrainee:
         self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
         own = [p for name, p in self.stage.named_parameters() if not name.startswith("decoder.")]
         self.optimiser = torch.optim.AdamW(
-            [{"params": list(self.stage.decoder.parameters()), "scale": 1.0}, {"params": own, "scale": config.encoder_rate}],
+            [
+                {"params": list(self.stage.decoder.parameters()), "scale": 1.0},
+                {"params": own, "scale": config.encoder_rate},
+            ],
             weight_decay=config.weight_decay, betas=(0.9, 0.95), fused=True,
         )  # fmt: skip
 

@@ -1,0 +1,71 @@
+"""Files that pieces are made from: read and looked at when an order is checked, stored when it is planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.errors import OrderError, Place
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file, its digest, and how long it sounds."""
+
+    path: Path
+    digest: str
+    duration_s: float
+    place: Place
+
+    def read(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            OrderError: it is gone, or is another than was looked at.
+        """
+        from models.digests import digest_of_bytes
+
+        data = _bytes(self.path, self.place)
+        if digest_of_bytes(data) != self.digest:
+            raise OrderError(self.place, f"{self.path.name} was changed while the order was planned; say it again")
+        return data
+
+
+@dataclass(slots=True)
+class InputFiles:
+    """The input files of an order; each is read once, however many tracks use it."""
+
+    by_digest: dict[str, InputFile] = field(default_factory=dict)
+    _by_path: dict[Path, InputFile] = field(default_factory=dict)
+
+    def vocals(self, path: Path, place: Place) -> InputFile:
+        """Return a file with vocals.
+
+        Raises:
+            OrderError: it is not there, or cannot be sung along with.
+        """
+        if path not in self._by_path:
+            from models.singsong.vocals import VocalsError, read_vocals
+
+            try:
+                heard = read_vocals(_bytes(path, place))
+            except VocalsError as error:
+                raise OrderError(place, _told(path, place, str(error))) from None
+            found = InputFile(path.absolute(), heard.digest, heard.duration_s, place)
+            self._by_path[path] = found
+            self.by_digest.setdefault(found.digest, found)
+        return self._by_path[path]
+
+
+def _bytes(path: Path, place: Place) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise OrderError(place, _told(path, place, "no such file")) from None
+    except OSError as error:
+        raise OrderError(place, _told(path, place, f"cannot be read: {str(error.strerror).lower()}")) from None
+
+
+def _told(path: Path, place: Place, problem: str) -> str:
+    """Name the file, unless the place does."""
+    return problem if place.file == path else f"{path}: {problem}"

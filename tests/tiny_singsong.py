@@ -1,0 +1,84 @@
+"""A SingSong of a few thousand weights, drawn by a fixed seed, beside the tiny MusicLM that it plays through."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import tiny_musiclm
+import torch
+
+from models.musiclm.take import Sampling, StageSampling
+from models.singsong.base import Base, read_base
+from models.singsong.hearing import HearingConfig, NoteHeadConfig
+from models.singsong.model import SingSong, SingSongConfig
+from models.singsong.release import settings_of
+from models.singsong.separator import SeparatorConfig
+from models.singsong.stage import EncoderConfig, SungStageConfig
+from models.weights import ModelVersion, write_version
+
+SEPARATOR = SeparatorConfig(fft_length=256, hop_length=64, width=8, layers=1)
+NOTES = NoteHeadConfig(features=32, width=8, kernel=3)
+
+
+def config(base: Base, hearing: HearingConfig = HearingConfig(noise_db=-20.0)) -> SingSongConfig:
+    sizes = tiny_musiclm.config()
+    codebooks, entries, rate = (4, 16, 50.0) if hearing.tokens == "acoustic" else (2, 50, 25.0)
+    encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=rate, width=16, heads=2, layers=1)
+    return SingSongConfig(
+        hearing=hearing,
+        separator=SEPARATOR,
+        notes=NOTES,
+        semantic=SungStageConfig(encoder=encoder, decoder=sizes.semantic, frame_rate_hz=25.0),
+        coarse=SungStageConfig(encoder=encoder, decoder=sizes.coarse, frame_rate_hz=50.0),
+        base=base.digests,
+    )
+
+
+def model(base: Base, seed: int = 0, hearing: HearingConfig = HearingConfig(noise_db=-20.0)) -> SingSong:
+    """Weights large enough that what is heard matters."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        made = SingSong(config(base, hearing), base)
+        for stage in (made.semantic, made.coarse):
+            for parameter in stage.parameters():
+                if parameter.ndim >= 2:
+                    torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.normal_(made.notes.out.weight, std=1.0)
+    return made.eval().requires_grad_(requires_grad=False)
+
+
+def sampling() -> Sampling:
+    return Sampling(
+        semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=2.0, window_s=1.0, given_s=0.4),
+        coarse=StageSampling(temperature=1.0, top_k=8, guidance_scale=1.5, window_s=0.8, given_s=0.4),
+        fine=StageSampling(temperature=0.5, top_k=0, guidance_scale=1.0, window_s=0.6, given_s=0.2),
+    )
+
+
+def version(folder: Path, seed: int = 0) -> ModelVersion:
+    """Write a version as it would ship, and the MusicLM it needs beside it."""
+    base_version = tiny_musiclm.version(folder.parent / "tiny-musiclm")
+    _, base = read_base(base_version)
+    made = model(base, seed)
+    card = "---\nname: tiny-singsong\nkind: accompaniment\nlicence: CC0-1.0\ntraining_data: {}\nmetrics: {}\n---\n\nTiny.\n"
+    settings = settings_of(made, base_version.name, sampling(), takes=2) | {"name": "tiny-singsong"}
+    return write_version(folder, made.packed(), settings, card)
+
+
+def sung(seconds: float = 2.0, rate_hz: int = 16_000, channels: int = 1, before_s: float = 0.0) -> np.ndarray:
+    """A line of three tones with vibrato, (T, A)."""
+    times = np.arange(round(seconds * rate_hz)) / rate_hz
+    steps = np.array([0, 4, 7])[np.minimum((times / seconds * 3).astype(int), 2)]
+    pitch_hz = 220 * 2 ** (steps / 12) * 2 ** (0.3 / 12 * np.sin(2 * np.pi * 5.5 * times))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate_hz
+    voice = sum(np.sin(k * phase) / k for k in range(1, 12)) * 0.2
+    voice = np.concatenate([np.zeros(round(before_s * rate_hz)), voice])
+    return np.repeat(voice[:, None], channels, axis=1).astype(np.float32)
+
+
+def file(samples: np.ndarray, rate_hz: int = 16_000, subtype: str = "PCM_16", kind: str = "WAV") -> bytes:
+    """A sound file of samples."""
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate_hz, format=kind, subtype=subtype)
+    return out.getvalue()
