@@ -12,7 +12,7 @@ from models.weights import ModelVersion, UnknownModelError
 
 
 def choose_version(reference: str | None, kind: Kind | None, settings: Settings) -> ModelVersion:
-    """Return the version that an order names, or the newest there is of its kind; without a kind, one that needs words only.
+    """Return the version that an order names, or the newest of its kind; without a kind, one that needs words only.
 
     Raises:
         UnknownModelError: there is none, or it makes another kind.

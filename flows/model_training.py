@@ -12,7 +12,7 @@ from flows.errors import FlowError
 if TYPE_CHECKING:
     from models.weights import ModelVersion
 
-TRAINABLE = ("musiclm-small", "score-small")
+TRAINABLE = ("musiclm-small", "score-small", "singsong-small")
 Report = Callable[[str, int, int, Mapping[str, float]], None]  # phase, done, of how many, figures
 
 
@@ -37,19 +37,23 @@ def check_training(model: str, step: str | None) -> None:
 
 def steps_of(model: str) -> tuple[str | None, ...]:
     """Return the steps of a model's training, in order; (None,) for one that has no parts."""
-    if model != "musiclm-small":
-        return (None,)
-    from models.musiclm.pipeline import STEPS
+    if model == "musiclm-small":
+        from models.musiclm.pipeline import STEPS
 
-    return STEPS
+        return STEPS
+    if model == "singsong-small":
+        from models.singsong.pipeline import STEPS as SINGSONG_STEPS
+
+        return SINGSONG_STEPS
+    return (None,)
 
 
 def figures_of(model: str, out: Path) -> dict[str, Any]:
     """Return the last figures of every run that is finished or on its way below a training's folder."""
     from models.training.run import read_metrics
 
-    runs = sorted(path.parent for path in out.glob("*/metrics.jsonl"))
-    return {"model": model} | {run.name: read_metrics(run)[-1] for run in runs}
+    runs = sorted(path.parent for path in out.rglob("metrics.jsonl"))
+    return {"model": model} | {str(run.relative_to(out)): read_metrics(run)[-1] for run in runs}
 
 
 def train(
@@ -74,6 +78,8 @@ def train(
     check_training(model, step)
     if model == "musiclm-small":
         return _train_musiclm(data, out, device, report, step)
+    if model == "singsong-small":
+        return _train_singsong(data, out, device, report, step)
     return _train_score(data, out, device, report)
 
 
@@ -126,6 +132,69 @@ def _train_musiclm(data: Path, out: Path, device: str, report: Report, step: str
     except (AmbienceError, ClipsError, CorpusError, PipelineError, RunError, SentencesError, SynthError) as error:
         raise TrainingError(str(error)) from error
     return pipeline.released
+
+
+def _train_singsong(data: Path, out: Path, device: str, report: Report, step: str | None) -> ModelVersion | None:
+    import torch
+
+    from models.material.synth import SynthError
+    from models.mulan.sentences import SentencesError
+    from models.registry import find_version
+    from models.score.corpus import CorpusError
+    from models.singsong.pairs import PairsError
+    from models.singsong.pipeline import STEPS, Pipeline, PipelineError
+    from models.training.run import RunError
+
+    workers = os.cpu_count() or 1
+    torch.set_num_threads(1 if step else workers)
+    base = find_version("musiclm-small", [])
+    pipeline = Pipeline(data, out, base, workers=workers, device=device, report=report)
+    try:
+        for name in (step,) if step else STEPS:
+            pipeline.step(name)
+    except (CorpusError, PairsError, PipelineError, RunError, SentencesError, SynthError) as error:
+        raise TrainingError(str(error)) from error
+    return pipeline.released
+
+
+def evaluate_singsong(
+    version: ModelVersion, training: Path, page: Path, *, quick: bool, report: Report
+) -> dict[str, Any]:
+    """Measure a SingSong on the held-out songs of a training; write a page to hear and see into `page`.
+
+    The ablation is measured where it was trained.
+
+    Raises:
+        TrainingError: there are no rendered pairs, or what judges needs is not installed.
+    """
+    from models.mulan.sentences import SentencesError
+    from models.registry import find_version, load_generator
+    from models.singsong.pairs import PairsError
+    from models.singsong.pipeline import Pipeline, PipelineError
+
+    try:
+        from models.evaluation.report import as_json, write_report
+        from models.singsong.evaluation import Extent, evaluate
+    except ImportError as error:
+        raise TrainingError(f"{error}; install Tutti with its extra 'evaluate'") from error
+    base = find_version("musiclm-small", [])
+    pipeline = Pipeline(training, training, base, workers=1, device="cpu", report=report)
+    try:
+        found = evaluate(
+            version.reference,
+            load_generator(version, slots=8),
+            {} if quick else {v.name: load_generator(v, slots=8) for v in pipeline.ablated_versions()},
+            pipeline.base,
+            pipeline.pairs,
+            pipeline.voices_NT,
+            Extent(songs=8, ablated=8, examples=4) if quick else Extent(),
+            report=report,
+        )
+    except (PairsError, PipelineError, SentencesError) as error:
+        raise TrainingError(str(error)) from error
+    write_report(found, page)
+    figures: dict[str, Any] = as_json(found)
+    return figures
 
 
 def evaluate_musiclm(

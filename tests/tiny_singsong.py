@@ -17,11 +17,12 @@ from models.singsong.separator import SeparatorConfig
 from models.singsong.stage import EncoderConfig, SungStageConfig
 from models.weights import ModelVersion, write_version
 
+HEARING = HearingConfig(noise_db=-20.0)
 SEPARATOR = SeparatorConfig(fft_length=256, hop_length=64, width=8, layers=1)
 NOTES = NoteHeadConfig(features=32, width=8, kernel=3)
 
 
-def config(base: Base, hearing: HearingConfig = HearingConfig(noise_db=-20.0)) -> SingSongConfig:
+def config(base: Base, hearing: HearingConfig = HEARING) -> SingSongConfig:
     sizes = tiny_musiclm.config()
     codebooks, entries, rate = (4, 16, 50.0) if hearing.tokens == "acoustic" else (2, 50, 25.0)
     encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=rate, width=16, heads=2, layers=1)
@@ -35,7 +36,7 @@ def config(base: Base, hearing: HearingConfig = HearingConfig(noise_db=-20.0)) -
     )
 
 
-def model(base: Base, seed: int = 0, hearing: HearingConfig = HearingConfig(noise_db=-20.0)) -> SingSong:
+def model(base: Base, seed: int = 0, hearing: HearingConfig = HEARING) -> SingSong:
     """Weights large enough that what is heard matters."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -61,7 +62,7 @@ def version(folder: Path, seed: int = 0) -> ModelVersion:
     base_version = tiny_musiclm.version(folder.parent / "tiny-musiclm")
     _, base = read_base(base_version)
     made = model(base, seed)
-    card = "---\nname: tiny-singsong\nkind: accompaniment\nlicence: CC0-1.0\ntraining_data: {}\nmetrics: {}\n---\n\nTiny.\n"
+    card = "---\nname: tiny-singsong\nkind: accompaniment\n---\n\nTiny.\n"
     settings = settings_of(made, base_version.name, sampling(), takes=2) | {"name": "tiny-singsong"}
     return write_version(folder, made.packed(), settings, card)
 

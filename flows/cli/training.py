@@ -14,7 +14,7 @@ from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, answers_only, note
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="musiclm-small or score-small")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="musiclm-small, score-small or singsong-small")]
 EVERY_S = 10.0
 
 
@@ -29,7 +29,8 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with openscore-lieder/, openscore-quartets/ and ambience/.")],
     out: Annotated[Path, typer.Option(help="Folder of the training; an interrupted one goes on there.")],
     step: Annotated[
-        str | None, typer.Option(help="Of musiclm-small: only this step, so that steps can run side by side.")
+        str | None,
+        typer.Option(help="Of musiclm-small and singsong-small: only this step, so that steps can run side by side."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     as_json: JsonOption = False,
@@ -67,20 +68,22 @@ def evaluate(
     corpus: Annotated[Path | None, typer.Option(help="The prepared corpus (OUT/corpus) for likelihoods.")] = None,
     drafts: Annotated[int, typer.Option(min=1, help="How many drafts to make and judge.")] = 100,
     clips: Annotated[Path | None, typer.Option(help="Of musiclm-small: the rendered clips (OUT/clips).")] = None,
-    page: Annotated[Path, typer.Option(help="Of musiclm-small: where its page to hear and see goes.")] = Path(
+    training: Annotated[Path | None, typer.Option(help="Of singsong-small: the folder of its training.")] = None,
+    page: Annotated[Path, typer.Option(help="Where the page to hear and see goes, unless of a score model.")] = Path(
         "report"
     ),
-    quick: Annotated[bool, typer.Option(help="Of musiclm-small: a few minutes' look.")] = False,
+    quick: Annotated[bool, typer.Option(help="A few minutes' look, unless of a score model.")] = False,
     card: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure MODEL and hold it against references.
 
     Score models: likelihood on held-out composers beside a trigram model, and whether drafts obey. MusicLM: what
-    judges that it was not trained with hear, the codec, retrieval, stories, long pieces, memorisation.
+    judges that it was not trained with hear, the codec, retrieval, stories, long pieces, memorisation. SingSong:
+    whether accompaniments go with their voices, beside retrieved and shuffled ones, and the ablation.
     """
     with errors_told():
-        from flows.model_training import TrainingError, evaluate_musiclm
+        from flows.model_training import TrainingError, evaluate_musiclm, evaluate_singsong
         from flows.model_training import evaluate as run
         from flows.settings import load_settings
         from models.registry import find_version
@@ -92,6 +95,10 @@ def evaluate(
                 if clips is None:
                     raise InputError("a MusicLM is measured on rendered clips: give --clips OUT/clips")
                 figures = evaluate_musiclm(version, clips, page, quick=quick, report=_Progress())
+            elif version.config.get("architecture") == "singsong":
+                if training is None:
+                    raise InputError("a SingSong is measured on the songs of its training: give --training OUT")
+                figures = evaluate_singsong(version, training, page, quick=quick, report=_Progress())
             else:
                 figures = run(version, corpus, drafts, report=_Progress())
         except TrainingError as error:

@@ -50,7 +50,7 @@ def onset_curve(mono_T: NDArray[np.float32], sample_rate_hz: int) -> Frames:
     rise = torch.relu(level[:, 2:] - level[:, :-2]).sum(dim=0).double().numpy()
     width = max(round(_SMOOTH_S * sample_rate_hz / _HOP), 1)
     around = np.convolve(rise, np.ones(width) / width, mode="same")
-    return np.maximum(rise - around, 0.0)
+    return np.asarray(np.maximum(rise - around, 0.0))
 
 
 def tempo(onsets_F: Frames, frame_rate_hz: float) -> tuple[float, float]:
@@ -86,7 +86,7 @@ def chroma(mono_T: NDArray[np.float32], sample_rate_hz: int, frame_rate_hz: floa
     folded[np.round(pitch).astype(int) % 12, np.arange(int(used.sum()))] = near
     found = (folded @ spectrum[used] ** 1.5).T
     sums = found.sum(axis=1, keepdims=True)
-    return np.divide(found, sums, out=np.zeros_like(found), where=sums > 1e-9)
+    return np.asarray(np.divide(found, sums, out=np.zeros_like(found), where=sums > 1e-9))
 
 
 def fits(

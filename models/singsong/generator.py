@@ -230,7 +230,7 @@ class SingSongGenerator:
         """Return an item with what is heard in its vocals."""
         mono_T = self._at_own_rate(vocals)
         voice_T = self._voice_in(mono_T)
-        share = float(np.sum(voice_T**2) / max(np.sum(mono_T**2), 1e-9))
+        share = float(np.sum(voice_T**2)) / max(float(np.sum(mono_T**2)), 1e-9)
         warnings = list(vocals.warnings)
         if share < _LEAST_VOICE and not asked.separate:
             warnings.append(

@@ -404,9 +404,9 @@ def _levelled(
     voice = _unit_rms(voice) * np.float32(10 ** (balance / 40))
     accompaniment = _unit_rms(accompaniment) * np.float32(10 ** (-balance / 40))
     mix = voice + accompaniment
-    gain = 10 ** (rng.uniform(-26, -18) / 20) / float(np.sqrt(np.mean(mix**2)))
+    wanted = 10 ** (float(rng.uniform(-26, -18)) / 20) / float(np.sqrt(np.mean(mix**2)))
     loudest = max(float(np.abs(part).max()) for part in (mix, voice, accompaniment))
-    gain = np.float32(min(gain, 0.95 / loudest))
+    gain = np.float32(min(wanted, 0.95 / loudest))
     return voice * gain, accompaniment * gain
 
 

@@ -26,14 +26,14 @@ from models.singsong.hearing import Hearing, HearingConfig, NoteHead, shape_of_t
 from models.singsong.model import SingSong, SingSongConfig
 from models.singsong.notes import NoteTrainee
 from models.singsong.pairs import PairsConfig, PairSet, render_pairs
-from models.singsong.release import release
+from models.singsong.release import release, settings_of
 from models.singsong.separator import Separator, SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainee
 from models.singsong.stage import StageName, SungStage, SungStageConfig
 from models.singsong.tokens import accompaniment_tokens, separate, vocal_tokens
-from models.singsong.training import SungTokens, SungTrainee
+from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
 from models.training.run import Report, Schedule, Trainee, run
-from models.weights import CARD, ModelVersion, read_version
+from models.weights import CARD, ModelVersion, card_text, read_version, write_version
 
 Part = TypeVar("Part", bound=nn.Module)
 STEPS = (
@@ -126,10 +126,20 @@ class Pipeline:
         folder = self._out / "version"
         return read_version(folder) if (folder / CARD).is_file() else None
 
-    def ablated(self, variant: str) -> SingSong:
-        """Return a model of the ablation, or the PipelineError that it was not trained."""
-        stages = {kind: f"ablation/{variant}-{kind}" for kind in STAGES}
-        return self._assembled(recipes.VARIANTS[variant], stages)
+    def ablated_versions(self) -> list[ModelVersion]:
+        """Return a version of every variant of the ablation, in its order, one take each.
+
+        Raises:
+            PipelineError: they were not trained.
+        """
+        found = []
+        for variant, hearing in recipes.VARIANTS.items():
+            stages: dict[StageName, str] = {kind: f"ablation/{variant}-{kind}" for kind in STAGES}
+            model = self._assembled(hearing, stages)
+            settings = settings_of(model, self._base_version.name, takes=1) | {"name": variant}
+            folder = self._out / "ablation" / f"{variant}-version"
+            found.append(write_version(folder, model.packed(), settings, card_text({"name": variant}, "")))
+        return found
 
     @cached_property
     def _accompaniment(self) -> dict[str, torch.Tensor]:
@@ -178,7 +188,7 @@ class Pipeline:
                 name = f"ablation/{variant}-{kind}"
                 self._run(name, trainee, schedule, config, lambda trainee=trainee: trainee.average.module)  # type: ignore[misc]
 
-    def _trainee(self, config: recipes.SungTrainingConfig, variant: str) -> SungTrainee:
+    def _trainee(self, config: SungTrainingConfig, variant: str) -> SungTrainee:
         return SungTrainee(
             config, self.tokens(variant), self.pairs.numbers("train"), self.pairs.numbers("validation"),
             self._loaded[0].stage(config.kind), self._device,

@@ -30,7 +30,7 @@ def separator(manifest: str) -> tuple[SeparatorTrainingConfig, Schedule]:
 
 def notes(manifest: str, features: int) -> tuple[NoteTrainingConfig, Schedule]:
     """Return the recipe of the head that hears notes."""
-    schedule = Schedule(steps=400, learning_rate=2e-3, warmup=30, last=0.03, evaluate_every=100)
+    schedule = Schedule(steps=1020, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=260)
     return NoteTrainingConfig(head=NoteHeadConfig(features=features), manifest=manifest), schedule
 
 
@@ -59,12 +59,12 @@ def stage(
                 batch=16,
                 seconds=10.0,
             )
-            schedule = Schedule(steps=360, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=120)
+            schedule = Schedule(steps=120, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=60)
         case "coarse":
             config = SungTrainingConfig(
                 stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=14, batch=8, seconds=8.0
             )
-            schedule = Schedule(steps=640, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=160)
+            schedule = Schedule(steps=500, learning_rate=1.2e-3, warmup=30, last=0.03, evaluate_every=125)
     return config, schedule
 
 
@@ -73,5 +73,5 @@ def ablated(
 ) -> tuple[SungTrainingConfig, Schedule]:
     """Return the recipe of a stage for the ablation: the same, in fewer steps, for every variant."""
     config, schedule = stage(kind, size, hearing, manifest, start)
-    steps = 80 if kind == "semantic" else 120
+    steps = 40 if kind == "semantic" else 90
     return config, replace(schedule, steps=steps, evaluate_every=steps // 2)

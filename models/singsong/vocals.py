@@ -45,7 +45,7 @@ class Vocals:
     @property
     def mono_T(self) -> NDArray[np.float32]:
         """The mean of all channels."""
-        return self.samples_TA.mean(axis=1)
+        return np.asarray(self.samples_TA.mean(axis=1))
 
 
 def read_vocals(data: bytes) -> Vocals:
