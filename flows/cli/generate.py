@@ -38,7 +38,7 @@ def generate(
     order: Annotated[Path, typer.Argument(metavar="ORDER", help="A .yaml, .csv or .jsonl order.")],
     catalogue: Annotated[str | None, typer.Option(help="Name of the catalogue; else the order's.")] = None,
     model: Annotated[str | None, typer.Option(help="Model or model@digest; else the order's.")] = None,
-    kind: Annotated[str | None, typer.Option(help="What to make: score or soundscape.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What to make: score, soundscape or accompaniment.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed that all seeds derive from; else the order's.")] = None,
     duration_s: Annotated[float | None, typer.Option(help="Seconds, for tracks that do not say.")] = None,
     workers: WorkersOption = None,

@@ -108,6 +108,10 @@ class Hearing:
         self.config, self._semantic, self._codec, self._notes = config, semantic_model, codec, notes
 
     @property
+    def _device(self) -> torch.device:
+        return self._semantic.centres_CD.device
+
+    @property
     def frame_rate_hz(self) -> float:
         """Frames of tokens a second."""
         if self.config.tokens == "acoustic":
@@ -143,18 +147,20 @@ class Hearing:
         assert self._notes is not None
         per_frame = round(self._semantic.config.mel.sample_rate_hz / self._semantic.config.frame_rate_hz)
         levelled_T = torch.from_numpy(levelled(waveform_T))
-        features_1GS = self._semantic.features(F.pad(levelled_T, (0, -len(levelled_T) % per_frame))[None])
+        padded_1T = F.pad(levelled_T, (0, -len(levelled_T) % per_frame))[None].to(self._device)
+        features_1GS = self._semantic.features(padded_1T)
         return np.asarray(self._notes(features_1GS).argmax(dim=-1)[0].cpu().numpy())
 
     @torch.inference_mode()
     def of_batch(self, prepared_BT: Tensor) -> Tensor:
-        """Return tokens_BGA of waveforms that are levelled and have their noise."""
+        """Return tokens_BGA, on the CPU, of waveforms that are levelled and have their noise."""
+        prepared_BT = prepared_BT.to(self._device)
         if self.config.tokens == "acoustic":
-            return self._codec.encode(prepared_BT)[..., :ACOUSTIC_CODEBOOKS]
+            return self._codec.encode(prepared_BT)[..., :ACOUSTIC_CODEBOOKS].cpu()
         assert self._notes is not None
         semantic_BG = self._semantic.tokens(prepared_BT)
         notes_BG = self._notes(self._semantic.features(prepared_BT)).argmax(dim=-1)
-        return torch.stack([semantic_BG, notes_BG], dim=-1)
+        return torch.stack([semantic_BG, notes_BG], dim=-1).cpu()
 
 
 def shape_of_tokens(config: HearingConfig, semantic_model: W2vBert, codec: SoundStream) -> tuple[int, int]:

@@ -49,22 +49,15 @@ def stage(
     """Return the recipe of a stage that ships."""
     match kind:
         case "semantic":
-            config = SungTrainingConfig(
-                stage=size,
-                kind=kind,
-                hearing=hearing,
-                manifest=manifest,
-                start=start,
-                seed=13,
-                batch=16,
-                seconds=10.0,
-            )
-            schedule = Schedule(steps=120, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=60)
+            seed, batch, seconds = 13, 6, 10.0
+            schedule = Schedule(steps=160, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=80)
         case "coarse":
-            config = SungTrainingConfig(
-                stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=14, batch=8, seconds=8.0
-            )
-            schedule = Schedule(steps=500, learning_rate=1.2e-3, warmup=30, last=0.03, evaluate_every=125)
+            seed, batch, seconds = 14, 4, 8.0
+            schedule = Schedule(steps=600, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=150)
+    config = SungTrainingConfig(
+        stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=seed, batch=batch,
+        seconds=seconds,
+    )  # fmt: skip
     return config, schedule
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_PART_FRAMES, _MARGIN_FRAMES = 2048, 128
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeparatorConfig:
@@ -56,7 +58,19 @@ class Separator(nn.Module):
         return torch.sigmoid(self.out(middle_BFH))
 
     def voice(self, mix_BT: Tensor) -> Tensor:
-        """Return the voice in a mix, as long as the mix."""
+        """Return the voice in a mix, as long as the mix; long ones are heard in parts that overlap."""
+        length, hop = mix_BT.shape[-1], self.config.hop_length
+        part, margin = _PART_FRAMES * hop, _MARGIN_FRAMES * hop
+        if length <= part + 2 * margin:
+            return self._voice(mix_BT)
+        voices = []
+        for begin in range(0, length, part):
+            left = min(margin, begin)
+            voice_BT = self._voice(mix_BT[:, begin - left : begin + part + margin])
+            voices.append(voice_BT[:, left : left + part])
+        return torch.cat(voices, dim=-1)[:, :length]
+
+    def _voice(self, mix_BT: Tensor) -> Tensor:
         spectrum_BFW = self.spectrum(mix_BT)
         voice_BFW = spectrum_BFW * self.mask(spectrum_BFW)
         config = self.config

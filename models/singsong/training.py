@@ -87,7 +87,9 @@ class SungTrainee:
         """Take tokens of all pairs, which to learn from and to be measured on, and the stage to begin from."""
         self.config, self.tokens, self.device = config, tokens, torch.device(device)
         self._training, self._validation = np.array(training), np.array(validation)
-        self.stage = SungStage(config.stage)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)  # torch's layers draw their biases from the global generator
+            self.stage = SungStage(config.stage)
         self.stage.reset_encoder(torch_generator(config.seed, 0, 0))
         self.stage.decoder.load_state_dict(start.state_dict())
         self.stage.to(self.device)

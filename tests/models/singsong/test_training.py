@@ -49,11 +49,12 @@ def _trainee(base, tokens, kind):
 def test_a_stage_learns_to_follow_the_vocals_and_a_run_goes_on_as_if_never_stopped(base, tokens, tmp_path, kind):
     def train(folder, *, stopping):
         config, trainee = _trainee(base, tokens, kind)
-        schedule = Schedule(steps=120, learning_rate=0.02, warmup=5, evaluate_every=120, checkpoint_every_s=0)
+        every_s = 0 if stopping else 1e9
+        schedule = Schedule(steps=50, learning_rate=0.03, warmup=5, evaluate_every=50, checkpoint_every_s=every_s)
         if stopping:
 
             def stop(_name, step, _steps, _figures):
-                if step == 60:
+                if step == 25:
                     raise KeyboardInterrupt
 
             with pytest.raises(KeyboardInterrupt):
@@ -64,7 +65,7 @@ def test_a_stage_learns_to_follow_the_vocals_and_a_run_goes_on_as_if_never_stopp
 
     whole, stopped = train(tmp_path / "a", stopping=False), train(tmp_path / "b", stopping=True)
     assert [row["nats"] for row in whole] == pytest.approx([row["nats"] for row in stopped], rel=1e-4)
-    assert whole[-1]["validation_0"] < 0.6 * whole[-1]["other_vocals_0"]
+    assert whole[-1]["validation_0"] < 0.7 * whole[-1]["other_vocals_0"]
 
 
 def test_the_engine_plays_what_training_predicts(base):
@@ -113,10 +114,11 @@ def test_a_step_hears_what_will_be_sung_and_unheard_vocals_make_no_difference(ba
     assert torch.equal(*deaf)
 
 
-def test_a_separator_keeps_length_and_adds_nothing():
+@pytest.mark.parametrize("seconds", [1.3, 21.7])  # longer ones are heard in parts
+def test_a_separator_keeps_length_and_adds_nothing(seconds):
     torch.manual_seed(0)
     separator = Separator(tiny_singsong.SEPARATOR)
-    mix = torch.from_numpy(tiny_singsong.sung(1.3)[:, 0])[None]
+    mix = torch.from_numpy(tiny_singsong.sung(seconds)[:, 0])[None]
     with torch.inference_mode():
         voice = separator.voice(mix)
     assert voice.shape == mix.shape
