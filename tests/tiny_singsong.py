@@ -10,11 +10,12 @@ import torch
 
 from models.musiclm.take import Sampling, StageSampling
 from models.singsong.base import Base, read_base
+from models.singsong.encoder import EncoderConfig
 from models.singsong.hearing import HearingConfig, NoteHeadConfig
 from models.singsong.model import SingSong, SingSongConfig
 from models.singsong.release import settings_of
 from models.singsong.separator import SeparatorConfig
-from models.singsong.stage import EncoderConfig, SungStageConfig
+from models.singsong.stage import SungStageConfig
 from models.weights import ModelVersion, write_version
 
 HEARING = HearingConfig(noise_db=-20.0)
@@ -26,10 +27,13 @@ def config(base: Base, hearing: HearingConfig = HEARING) -> SingSongConfig:
     sizes = tiny_musiclm.config()
     codebooks, entries, rate = (4, 16, 50.0) if hearing.tokens == "acoustic" else (2, 50, 25.0)
     encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=rate, width=16, heads=2, layers=1)
+    heard = codebooks if hearing.tokens == "acoustic" else 1
+    harmony = EncoderConfig(codebooks=heard, entries=entries, frame_rate_hz=rate, width=16, heads=2, layers=1)
     return SingSongConfig(
         hearing=hearing,
         separator=SEPARATOR,
         notes=NOTES,
+        harmony=harmony,
         semantic=SungStageConfig(encoder=encoder, decoder=sizes.semantic, frame_rate_hz=25.0),
         coarse=SungStageConfig(encoder=encoder, decoder=sizes.coarse, frame_rate_hz=50.0),
         base=base.digests,

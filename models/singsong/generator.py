@@ -44,6 +44,7 @@ _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2
 _PREFIX_ROOM = 32
 _DECODED_AT_ONCE = 1500
+_GUIDE_WINDOW_S = 10.0
 _LEAST_VOICE = 0.55  # of a voice's power the separator keeps more
 
 
@@ -134,9 +135,11 @@ class SingSongGenerator:
         item = self._heard(recipe, asked, vocals, seed, samples, started_at, began)
         self._items[key] = item
         frames = math.ceil(samples / self._model.base.codec.config.hop_length)
-        prefix_P = self._prefix(recipe["prompt"])
+        prefix_P, guide_GH = self._prefix(recipe["prompt"]), self._guide(item.tokens_GA)
         for number in range(self._takes):
-            take = SungTake(key, number, seed, item.tokens_GA, prefix_P, self._model, self._sampling, frames)
+            take = SungTake(
+                key, number, seed, item.tokens_GA, guide_GH, prefix_P, self._model, self._sampling, frames
+            )
             item.takes.append(take)
             self._submit(take)
 
@@ -290,6 +293,13 @@ class SingSongGenerator:
     def _notes(self, item: _Item) -> NDArray[np.int64]:
         mono_T = self._at_own_rate(item.vocals)
         return self._model.hearing.notes(self._voice_in(mono_T) if item.asked.separate else mono_T)
+
+    @torch.inference_mode()
+    def _guide(self, tokens_GA: Tensor) -> Tensor:
+        """Return guide_GH, guessed in windows as long as those it was trained on."""
+        window = round(_GUIDE_WINDOW_S * self._model.hearing.frame_rate_hz)
+        parts = torch.split(tokens_GA.to(self._device), window)
+        return torch.cat([self._model.harmony(part[None])[0] for part in parts])
 
     def _prefix(self, words: str) -> Tensor | None:
         if words == NO_WORDS:

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from models.musiclm.stage import Stage, StageConfig
 from models.packing import pack, unpack
 from models.singsong.base import Base, find_base, freeze
+from models.singsong.encoder import EncoderConfig
+from models.singsong.harmony import Harmony
 from models.singsong.hearing import Hearing, HearingConfig, NoteHead, NoteHeadConfig
 from models.singsong.separator import Separator, SeparatorConfig
-from models.singsong.stage import EncoderConfig, StageName, SungStage, SungStageConfig
+from models.singsong.stage import StageName, SungStage, SungStageConfig
 from models.transformer import TrunkConfig
 from models.weights import CorruptModelError, ModelVersion, load_tensors
 
-_SMALL = ("separator", "notes")  # kept in half precision: they are small
+_SMALL = ("separator", "notes", "harmony")  # kept in half precision: they are small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class SingSongConfig:
     hearing: HearingConfig
     separator: SeparatorConfig
     notes: NoteHeadConfig
+    harmony: EncoderConfig
     semantic: SungStageConfig
     coarse: SungStageConfig
     base: Mapping[str, str]
@@ -57,6 +60,7 @@ def config_from(values: Mapping[str, Any]) -> SingSongConfig:
         hearing=HearingConfig(**values["hearing"]),
         separator=SeparatorConfig(**values["separator"]),
         notes=NoteHeadConfig(**values["notes"]),
+        harmony=EncoderConfig(**values["harmony"]),
         semantic=stage(values["semantic"]),
         coarse=stage(values["coarse"]),
         base=dict(values["base"]),
@@ -69,6 +73,7 @@ class SingSong(nn.Module):
     def __init__(self, config: SingSongConfig, base: Base) -> None:
         super().__init__()
         self.config, self.separator, self.notes = config, Separator(config.separator), NoteHead(config.notes)
+        self.harmony = Harmony(config.harmony)
         self.semantic, self.coarse = SungStage(config.semantic), SungStage(config.coarse)
         self._base = [base]  # in a list, so that its parts are not this module's own
 

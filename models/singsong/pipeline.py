@@ -22,6 +22,7 @@ from models.mulan.sentences import load_sentences
 from models.musiclm.model import MusicLM
 from models.singsong import recipes
 from models.singsong.base import Base, freeze, read_base
+from models.singsong.harmony import Harmony, HarmonyTrainee
 from models.singsong.hearing import Hearing, HearingConfig, NoteHead, shape_of_tokens
 from models.singsong.model import SingSong, SingSongConfig
 from models.singsong.notes import NoteTrainee
@@ -30,15 +31,22 @@ from models.singsong.release import release, settings_of
 from models.singsong.separator import Separator, SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainee
 from models.singsong.stage import StageName, SungStage, SungStageConfig
-from models.singsong.tokens import accompaniment_tokens, separate, vocal_tokens
+from models.singsong.tokens import (
+    accompaniment_tokens,
+    guessed_guides,
+    separate,
+    true_guides,
+    true_notes,
+    vocal_tokens,
+)
 from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
 from models.training.run import Report, Schedule, Trainee, run
 from models.weights import CARD, ModelVersion, card_text, read_version, write_version
 
 Part = TypeVar("Part", bound=nn.Module)
 STEPS = (
-    "pairs", "separator", "voices", "notes", "accompaniment", "vocals", "semantic-stage", "coarse-stage", "release",
-    "ablation",
+    "pairs", "separator", "voices", "notes", "accompaniment", "vocals", "harmony", "semantic-stage", "coarse-stage",
+    "release", "ablation",
 )  # fmt: skip
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
@@ -72,7 +80,8 @@ class Pipeline:
             "voices": lambda: self.voices_NT,
             "notes": self._train_notes,
             "accompaniment": lambda: self._accompaniment,
-            "vocals": lambda: [self.tokens(variant) for variant in recipes.VARIANTS],
+            "vocals": lambda: self._vocals(recipes.SHIPPED),
+            "harmony": lambda: self._train_harmony(recipes.SHIPPED),
             "semantic-stage": lambda: self._train_stage("semantic"),
             "coarse-stage": lambda: self._train_stage("coarse"),
             "release": self._release,
@@ -117,8 +126,45 @@ class Pipeline:
     def tokens(self, variant: str) -> SungTokens:
         """Return the tokens of all pairs, the vocals as a variant hears them."""
         hearing = self.hearing(recipes.VARIANTS[variant])
-        vocals = vocal_tokens(self.voices_NT, hearing, self._out / f"vocals-{variant}.pt", self._told("vocals"))
-        return SungTokens(**self._accompaniment, vocals_NGA=vocals)
+        vocals, harmony = self._vocals(variant), self.harmony(variant)
+        per_frame = round(hearing.frame_rate_hz / self.base.semantic_model.config.frame_rate_hz)
+        return SungTokens(
+            **self._accompaniment,
+            vocals_NGA=vocals,
+            true_NGH=self._guides_NGH.repeat_interleave(per_frame, dim=1),
+            guessed_NGH=guessed_guides(harmony, vocals, self._out / f"guessed-{variant}.pt"),
+        )
+
+    def harmony(self, variant: str) -> Harmony:
+        """Return the trained harmony model of a variant."""
+        config = recipes.harmony("", self._shape(recipes.VARIANTS[variant]))[0]
+        return self._trained(f"harmony-{variant}", Harmony(config.encoder))
+
+    @cached_property
+    def _guides_NGH(self) -> torch.Tensor:
+        rate = self.base.semantic_model.config.frame_rate_hz
+        return true_guides(self.pairs, rate, self._out / "guides.pt", self._told("guides"))
+
+    def _vocals(self, variant: str) -> torch.Tensor:
+        hearing = self.hearing(recipes.VARIANTS[variant])
+        return vocal_tokens(self.voices_NT, hearing, self._out / f"vocals-{variant}.pt", self._told("vocals"))
+
+    def _shape(self, hearing: HearingConfig) -> tuple[int, int, float]:
+        shape = shape_of_tokens(hearing, self.base.semantic_model, self.base.codec)
+        return (*shape, self.hearing(hearing).frame_rate_hz)
+
+    def _train_harmony(self, variant: str) -> None:
+        hearing = recipes.VARIANTS[variant]
+        config, schedule = recipes.harmony(self.pairs.manifest_digest, self._shape(hearing))
+        vocals, guides = [self._vocals(variant)], self._guides_NGH
+        if hearing.tokens == "semantic":
+            vocals.append(true_notes(self.pairs, guides.shape[1], self.hearing(hearing).frame_rate_hz))
+        per_frame = vocals[0].shape[1] // guides.shape[1]
+        trainee = HarmonyTrainee(
+            config, vocals, guides.repeat_interleave(per_frame, dim=1), self.pairs.numbers("train"),
+            self.pairs.numbers("validation"),
+        )  # fmt: skip
+        self._run(f"harmony-{variant}", trainee, schedule, config, lambda: trainee.average.module)
 
     @property
     def released(self) -> ModelVersion | None:
@@ -133,9 +179,9 @@ class Pipeline:
             PipelineError: they were not trained.
         """
         found = []
-        for variant, hearing in recipes.VARIANTS.items():
+        for variant in recipes.VARIANTS:
             stages: dict[StageName, str] = {kind: f"ablation/{variant}-{kind}" for kind in STAGES}
-            model = self._assembled(hearing, stages)
+            model = self._assembled(variant, stages)
             settings = settings_of(model, self._base_version.name, takes=1) | {"name": variant}
             folder = self._out / "ablation" / f"{variant}-version"
             found.append(write_version(folder, model.packed(), settings, card_text({"name": variant}, "")))
@@ -152,9 +198,7 @@ class Pipeline:
         return config.stacking * config.mel.bands
 
     def _size(self, kind: StageName, hearing: HearingConfig) -> SungStageConfig:
-        model, base = self._loaded
-        shape = shape_of_tokens(hearing, base.semantic_model, base.codec)
-        return recipes.stage_size(kind, model.config, (*shape, self.hearing(hearing).frame_rate_hz))
+        return recipes.stage_size(kind, self._loaded[0].config, self._shape(hearing))
 
     def _render(self) -> None:
         if not (self._out / "pairs" / "pairs.jsonl").is_file():
@@ -180,6 +224,7 @@ class Pipeline:
 
     def _ablate(self) -> None:
         for variant, hearing in recipes.VARIANTS.items():
+            self._train_harmony(variant)
             for kind in STAGES:
                 config, schedule = recipes.ablated(
                     kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
@@ -194,7 +239,8 @@ class Pipeline:
             self._loaded[0].stage(config.kind), self._device,
         )  # fmt: skip
 
-    def _assembled(self, hearing: HearingConfig, folders: dict[StageName, str]) -> SingSong:
+    def _assembled(self, variant: str, folders: dict[StageName, str]) -> SingSong:
+        hearing, harmony = recipes.VARIANTS[variant], self.harmony(variant)
         sizes = {kind: self._size(kind, hearing) for kind in STAGES}
         model = SingSong(
             SingSongConfig(
@@ -204,6 +250,7 @@ class Pipeline:
         )
         model.separator.load_state_dict(self.separator.state_dict())
         model.notes.load_state_dict(self.notes.state_dict())
+        model.harmony.load_state_dict(harmony.state_dict())
         for kind, folder in folders.items():
             stage = self._trained(folder, SungStage(sizes[kind]))
             model.stage(kind).load_state_dict(stage.state_dict())
@@ -213,7 +260,7 @@ class Pipeline:
     def _release(self) -> None:
         if self.released is None:
             stages = {kind: f"{kind}-stage" for kind in STAGES}
-            model = self._assembled(recipes.VARIANTS[recipes.SHIPPED], stages)
+            model = self._assembled(recipes.SHIPPED, stages)
             release(model, self._base_version, self._out, self._out / "version")
 
     def _run(

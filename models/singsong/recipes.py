@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 from models.musiclm.model import MusicLMConfig
-from models.singsong.hearing import HearingConfig, NoteHeadConfig
+from models.singsong.encoder import EncoderConfig
+from models.singsong.harmony import HarmonyTrainingConfig
+from models.singsong.hearing import NOTES, HearingConfig, NoteHeadConfig
 from models.singsong.notes import NoteTrainingConfig
 from models.singsong.separator import SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainingConfig
-from models.singsong.stage import EncoderConfig, StageName, SungStageConfig
+from models.singsong.stage import StageName, SungStageConfig
 from models.singsong.training import SungTrainingConfig
 from models.training.run import Schedule
 
@@ -34,6 +36,18 @@ def notes(manifest: str, features: int) -> tuple[NoteTrainingConfig, Schedule]:
     return NoteTrainingConfig(head=NoteHeadConfig(features=features), manifest=manifest), schedule
 
 
+def harmony(manifest: str, tokens: tuple[int, int, float]) -> tuple[HarmonyTrainingConfig, Schedule]:
+    """Return the recipe of the harmony model: from notes, or from acoustic tokens where there are no notes."""
+    codebooks, entries, frame_rate_hz = tokens
+    with_notes = codebooks == 2
+    encoder = EncoderConfig(
+        codebooks=1 if with_notes else codebooks, entries=NOTES + 1 if with_notes else entries,
+        frame_rate_hz=frame_rate_hz, width=64, layers=2,
+    )  # fmt: skip
+    schedule = Schedule(steps=400, learning_rate=3e-3, warmup=20, last=0.02, evaluate_every=100)
+    return HarmonyTrainingConfig(encoder=encoder, manifest=manifest, transposed=with_notes), schedule
+
+
 def stage_size(kind: StageName, base: MusicLMConfig, tokens: tuple[int, int, float]) -> SungStageConfig:
     """Return a stage's size: the decoder of the MusicLM it begins as, and an encoder of (codebooks, entries, Hz)."""
     codebooks, entries, frame_rate_hz = tokens
@@ -50,10 +64,10 @@ def stage(
     match kind:
         case "semantic":
             seed, batch, seconds = 13, 6, 10.0
-            schedule = Schedule(steps=160, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=80)
+            schedule = Schedule(steps=100, learning_rate=1e-3, warmup=15, last=0.03, evaluate_every=50)
         case "coarse":
-            seed, batch, seconds = 14, 4, 8.0
-            schedule = Schedule(steps=600, learning_rate=1e-3, warmup=30, last=0.03, evaluate_every=150)
+            seed, batch, seconds = 14, 8, 8.0
+            schedule = Schedule(steps=340, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=85)
     config = SungTrainingConfig(
         stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=seed, batch=batch,
         seconds=seconds,

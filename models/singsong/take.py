@@ -2,7 +2,8 @@
 
 Everything depends on the recipe, the vocals and the number of the take alone.
 
-Shapes: Q semantic frames, F codec frames, K codebooks, W frames of a window, N steps, G frames of the vocals.
+Shapes: Q semantic frames, F codec frames, K codebooks, W frames of a window, N steps, G frames of the vocals,
+H values of the guide.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ Codes = NDArray[np.int64]
 
 @dataclass(slots=True, eq=False)
 class SungTake:
-    """A take on its way. `vocals_GA` is what is heard, `prefix_P` MuLan's tokens of the words, if there are any."""
+    """A take on its way.
+
+    `vocals_GA` is what is heard, `guide_GH` what the harmony model makes of it, `prefix_P` MuLan's tokens of the
+    words, if there are any.
+    """
 
     key: str
     number: int
     seed: int
     vocals_GA: Tensor
+    guide_GH: Tensor
     prefix_P: Tensor | None
     model: SingSong
     sampling: Sampling
@@ -104,7 +110,8 @@ class SungTake:
             added_ND = decoder.embed_added(codes_WK[frames])
             return Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=added_ND), None
         stage = self.model.stage(name)
-        heard_ND = stage.hear(self._vocals(name, window).to(device)[None], steps)[0]
+        vocals_GA, guide_GH = self._vocals(name, window)
+        heard_ND = stage.hear(vocals_GA.to(device)[None], guide_GH.to(device)[None], steps)[0]
         unheard_ND = stage.unheard_D.expand(steps, -1)
         if name == "coarse":
             tokens_Q = torch.from_numpy(self.made["semantic"][window.start // 2 : -(-window.end // 2), 0]).to(device)
@@ -115,11 +122,12 @@ class SungTake:
             Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=unheard_ND),
         )
 
-    def _vocals(self, name: StageName, window: Window) -> Tensor:
-        """Return what is sung in a window."""
+    def _vocals(self, name: StageName, window: Window) -> tuple[Tensor, Tensor]:
+        """Return what is sung in a window, and its guide."""
         ratio = self.model.hearing.frame_rate_hz / self._rate_hz(name)
         begin = min(int(window.start * ratio), len(self.vocals_GA) - 1)
-        return self.vocals_GA[begin : max(int(np.ceil(window.end * ratio)), begin + 1)]
+        sung = slice(begin, max(int(np.ceil(window.end * ratio)), begin + 1))
+        return self.vocals_GA[sung], self.guide_GH[sung]
 
     def _pattern(self, name: StageName) -> Delay | Parallel:
         return Parallel() if name == "semantic" else Delay(self.model.decoder(name).config.hole)

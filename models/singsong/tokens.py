@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.material.synth import SAMPLE_RATE_HZ
 from models.mulan.sentences import Sentences
 from models.singsong.base import Base
-from models.singsong.hearing import Hearing
+from models.singsong.harmony import Harmony, true_guide
+from models.singsong.hearing import Hearing, note_tokens
 from models.singsong.pairs import PAIR_SAMPLES, PairSet
 from models.singsong.separator import Separator
 
@@ -97,3 +99,29 @@ def vocal_tokens(separated_NT: NDArray[np.int16], hearing: Hearing, path: Path, 
             told(numbers.stop, len(separated_NT))
         keep({"vocals_NGA": torch.cat(rows)}, path)
     return read(path)["vocals_NGA"]
+
+
+def true_guides(pairs: PairSet, frame_rate_hz: float, path: Path, told: Told) -> Tensor:
+    """Compute guides_NGH (half precision) of all accompaniments, or read them from `path` if they are there."""
+    if not path.is_file():
+        rows = []
+        for number in range(len(pairs)):
+            guide = true_guide(pairs.accompaniment(number), SAMPLE_RATE_HZ, frame_rate_hz)
+            rows.append(torch.from_numpy(guide).half())
+            told(number + 1, len(pairs))
+        keep({"guides_NGH": torch.stack(rows)}, path)
+    return read(path)["guides_NGH"]
+
+
+def true_notes(pairs: PairSet, frames: int, frame_rate_hz: float) -> Tensor:
+    """Return notes_NG1 of all pairs as they are sung, were they heard without error."""
+    rows = [torch.from_numpy(note_tokens(pair.sung, frames, frame_rate_hz)) for pair in pairs.pairs]
+    return torch.stack(rows).short()[..., None]
+
+
+@torch.inference_mode()
+def guessed_guides(harmony: Harmony, vocals_NGA: Tensor, path: Path) -> Tensor:
+    """Guess guides_NGH (half precision) from all vocals, or read them from `path` if they are there."""
+    if not path.is_file():
+        keep({"guides_NGH": torch.cat([harmony(part.long()).half() for part in torch.split(vocals_NGA, 16)])}, path)
+    return read(path)["guides_NGH"]

@@ -23,7 +23,7 @@ from models.musiclm.training import delayed
 from models.singsong.hearing import HearingConfig
 from models.singsong.stage import StageName, SungStage, SungStageConfig
 from models.training.averaging import Average
-from models.training.draws import generator, torch_generator
+from models.training.draws import generator
 from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
@@ -45,6 +45,7 @@ class SungTrainingConfig:
     from_caption: float = 0.5
     untold: float = 0.5
     unheard: float = 0.1
+    truly_guided: float = 0.5  # by the true accompaniment's guide; the others by what is guessed from the vocals
     encoder_rate: float = 2.0  # of the learning rate: the encoder begins from nothing
     weight_decay: float = 0.05
     averaging: float = 0.99
@@ -60,12 +61,15 @@ class SungTokens:
     audio_NP: Tensor
     text_NCP: Tensor
     vocals_NGA: Tensor
+    true_NGH: Tensor  # the guides of the accompaniments themselves
+    guessed_NGH: Tensor  # and those guessed from the vocals
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     codes_BNK: Tensor
     vocals_BGA: Tensor
+    guide_BGH: Tensor
     heard_B: Tensor
     prefix_BP: Tensor
     told_B: Tensor
@@ -90,7 +94,6 @@ class SungTrainee:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # torch's layers draw their biases from the global generator
             self.stage = SungStage(config.stage)
-        self.stage.reset_encoder(torch_generator(config.seed, 0, 0))
         self.stage.decoder.load_state_dict(start.state_dict())
         self.stage.to(self.device)
         self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
@@ -119,8 +122,12 @@ class SungTrainee:
 
     @torch.inference_mode()
     def evaluate(self) -> Metrics:
-        """Return nats a code on held-out songs, for each codebook: with their vocals, and with another song's."""
+        """Return nats a code on held-out songs, for each codebook: with their vocals, and with another song's.
+
+        The guide is what is guessed from the vocals, as in use.
+        """
         stage = cast(SungStage, self.average.module)
+        self.stage.eval()
         figures: Metrics = {}
         for name, own in (("validation", True), ("other_vocals", False)):
             rows = [
@@ -149,7 +156,13 @@ class SungTrainee:
         config = self.config
         with torch.autocast(self.device.type, getattr(torch, config.dtype), enabled=config.dtype != "float32"):
             logits_BNKV = stage(
-                batch.codes_BNK, batch.vocals_BGA, batch.heard_B, batch.prefix_BP, batch.told_B, batch.added_BNA
+                batch.codes_BNK,
+                batch.vocals_BGA,
+                batch.guide_BGH,
+                batch.heard_B,
+                batch.prefix_BP,
+                batch.told_B,
+                batch.added_BNA,
             )
         decoder = config.stage.decoder
         targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == decoder.hole, -1)
@@ -175,7 +188,11 @@ class SungTrainee:
         told = torch.from_numpy(rng.random(config.batch) >= config.untold) & heard
         per_frame = tokens.vocals_NGA.shape[1] // frames
         singing = chosen if own else chosen.roll(1)
-        vocals = tokens.vocals_NGA[singing, per_frame * start : per_frame * (start + crop)].long()
+        sung = slice(per_frame * start, per_frame * (start + crop))
+        vocals, guide = tokens.vocals_NGA[singing, sung].long(), tokens.guessed_NGH[singing, sung].float()
+        if self.stage.training:
+            truly = torch.from_numpy(rng.random(config.batch) < config.truly_guided)
+            guide = torch.where(truly[:, None, None], tokens.true_NGH[chosen, sung].float(), guide)
         semantic = tokens.semantic_NQ[chosen, start : start + crop].long()
         added = None
         if config.kind == "semantic":
@@ -184,8 +201,8 @@ class SungTrainee:
             codes_BFK = tokens.codes_NFK[chosen, 2 * start : 2 * (start + crop)].long()
             codes_BNK = delayed(codes_BFK[..., : config.stage.decoder.codebooks], config.stage.decoder.hole)
             added = heard_by(semantic, codes_BNK.shape[1]).to(self.device)
-        moved = [x.to(self.device) for x in (codes_BNK, vocals, heard, prefix, told)]
-        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], added)
+        moved = [x.to(self.device) for x in (codes_BNK, vocals, guide, heard, prefix, told)]
+        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], added)
 
 
 def _pair_s(tokens: SungTokens, config: SungTrainingConfig) -> float:

@@ -31,7 +31,8 @@ def tokens():
         [semantic.repeat_interleave(2, dim=1), (semantic + 1).repeat_interleave(2, dim=1) % 16], dim=-1
     )
     prefix = torch.randint(8, (12, 3), generator=rng)
-    return SungTokens(semantic, codes, prefix, prefix[:, None], vocals.repeat(1, 1, 2))
+    guide = torch.rand(12, 50, 13, generator=rng)
+    return SungTokens(semantic, codes, prefix, prefix[:, None], vocals.repeat(1, 1, 2), guide, guide)
 
 
 def _trainee(base, tokens, kind):
@@ -71,10 +72,11 @@ def test_a_stage_learns_to_follow_the_vocals_and_a_run_goes_on_as_if_never_stopp
 def test_the_engine_plays_what_training_predicts(base):
     stage = tiny_singsong.model(base).coarse
     vocals = torch.randint(8, (1, 6, 2), generator=torch.Generator().manual_seed(0))
+    guide = torch.rand(1, 6, 13, generator=torch.Generator().manual_seed(1))
     added = heard_by(torch.arange(6), 13)
     engine = Engine(stage.decoder, slots=2, cache_length=128)
     with torch.inference_mode():
-        heard_ND = stage.hear(vocals, 13)[0] + stage.decoder.embed_added(added)
+        heard_ND = stage.hear(vocals, guide, 13)[0] + stage.decoder.embed_added(added)
         engine.submit(
             Request(
                 key="a",
@@ -92,7 +94,7 @@ def test_the_engine_plays_what_training_predicts(base):
             done = engine.step()
         codes = torch.from_numpy(done[0].codes_NK)
         yes = torch.tensor([True])
-        logits = stage(codes[None], vocals, yes, torch.tensor([[1, 5, 7]]), yes, added[None])[0]
+        logits = stage(codes[None], vocals, guide, yes, torch.tensor([[1, 5, 7]]), yes, added[None])[0]
     free = codes != 16
     assert torch.equal(logits.argmax(dim=-1)[free], codes[free])
 
@@ -107,9 +109,10 @@ def test_a_step_hears_what_will_be_sung_and_unheard_vocals_make_no_difference(ba
         torch.zeros(1, 3, dtype=torch.long),
         *torch.tensor([[True], [False]]),
     )
+    guide = torch.zeros(1, 10, 13)
     with torch.inference_mode():
-        first, second = (stage(codes, x, yes, prefix, no, None)[0, 0] for x in (vocals, later))
-        deaf = [stage(codes, x, no, prefix, no, None) for x in (vocals, later)]
+        first, second = (stage(codes, x, guide, yes, prefix, no, None)[0, 0] for x in (vocals, later))
+        deaf = [stage(codes, x, guide, no, prefix, no, None) for x in (vocals, later)]
     assert not torch.allclose(first, second)
     assert torch.equal(*deaf)
 
