@@ -76,6 +76,5 @@ class SungStage(nn.Module):
         """
         heard_BND = self.hear(vocals_BGA, guide_BGH, codes_BNK.shape[1])
         heard_BND = torch.where(heard_B[:, None, None], heard_BND, self.unheard_D.to(heard_BND.dtype))
-        if added_BNA is not None:
-            heard_BND = heard_BND + self.decoder.embed_added(added_BNA)
-        return self.decoder.score(codes_BNK, prefix_BP, told_B, heard_BND)
+        x_BTD = self.decoder.inputs(codes_BNK, prefix_BP, told_B, added_BNA, heard_BND)
+        return self.decoder.score(codes_BNK, x_BTD)
