@@ -244,7 +244,13 @@ class Pipeline:
         sizes = {kind: self._size(kind, hearing) for kind in STAGES}
         model = SingSong(
             SingSongConfig(
-                hearing=hearing, separator=SeparatorConfig(), notes=self.notes.config, base=self.base.digests, **sizes
+                hearing=hearing,
+                separator=SeparatorConfig(),
+                notes=self.notes.config,
+                harmony=harmony.config,
+                semantic=sizes["semantic"],
+                coarse=sizes["coarse"],
+                base=self.base.digests,
             ),
             self.base,
         )

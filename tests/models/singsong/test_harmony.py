@@ -31,8 +31,8 @@ def test_what_goes_with_a_note_is_learnt_in_every_key_from_few():
     for step in range(60):
         trainee.step(step, 0.02)
     assert trainee.evaluate()["chroma_divergence"] < 0.3
-    unheard = torch.full((1, 20, 1), 40)
+    unheard = torch.full((1, 20, 1), 26)  # nobody sang it
     with torch.inference_mode():
         guide = trainee.average.module(unheard)[0, 10]
-    assert int(guide[:12].argmax()) == (40 + 3) % 12
+    assert int(guide[:12].argmax()) == (26 + 3) % 12
     assert float(guide[:12].sum()) == pytest.approx(1.0, abs=1e-4)
