@@ -1,0 +1,79 @@
+"""Figures of accompaniments tell what fits from what does not, on sounds whose answer is known."""
+
+import json
+
+import numpy as np
+import tiny_musiclm
+import tiny_singsong
+
+from models.judges.tonality import parse_key
+from models.material.labels import Labels
+from models.registry import load_generator
+from models.singsong.base import read_base
+from models.singsong.estimates import estimate, fits
+from models.singsong.evaluation import beat_alignment, chroma_agreement, coherence, is_related, true_key
+from models.singsong.hearing import note_tokens
+from models.singsong.pairs import Pair
+from models.singsong.release import pin_base
+from models.weights import write_version
+
+RATE = 16_000
+SUNG = tuple((0.5 * n, 0.45, 60 + (0, 4, 7, 4)[n % 4]) for n in range(20))
+
+
+def _pair(sung=SUNG, beat_s=0.5, first_beat_s=0.0):
+    labels = Labels(kind="solo", key="C major", mode="major")
+    return Pair(0, "validation", "song.mxl", "A", "rule", labels, (), sung, beat_s, first_beat_s)
+
+
+def _chords(pitches, beat_s=0.5, late_s=0.0):
+    times = np.arange(10 * RATE) / RATE
+    since = (times - late_s) % beat_s
+    tones = sum(np.sin(2 * np.pi * 440 * 2 ** ((p - 69) / 12) * times) for p in pitches)
+    return (0.1 * tones * np.exp(-6 * since)).astype(np.float32)
+
+
+def test_a_chord_of_the_notes_sung_agrees_and_a_foreign_one_does_not():
+    own, foreign = _chords((48, 52, 55)), _chords((49, 54, 56))
+    assert chroma_agreement(own, _pair()) > 0.1 > -0.02 > chroma_agreement(foreign, _pair())
+    notes = note_tokens(SUNG, 250, 25.0)
+    moving = np.concatenate([own[: 5 * RATE], foreign[5 * RATE :]])
+    half = tuple(row if row[0] < 5 else (row[0], row[1], row[2] + 1) for row in SUNG)
+    assert fits(moving, RATE, note_tokens(half, 250, 25.0), 25.0) > fits(moving, RATE, notes, 25.0)
+
+
+def test_strokes_on_the_beat_align_and_those_between_do_not():
+    on, between = _chords((48, 52), late_s=0.0), _chords((48, 52), late_s=0.25)
+    assert beat_alignment(on, _pair()) > 1.0 > 0.0 > beat_alignment(between, _pair())
+
+
+def test_related_keys_are_those_a_listener_would_forgive():
+    c = parse_key("C major")
+    related = [str(key) for key in map(parse_key, ("C major", "G major", "F major", "A minor", "C minor"))]
+    assert all(is_related(c, parse_key(key)) for key in related)
+    assert not any(is_related(c, parse_key(key)) for key in ("D major", "Eb minor", "B major", "E minor"))
+    assert true_key(_pair()) == c
+
+
+def test_a_leaked_voice_is_found_even_late_and_quiet():
+    rng = np.random.default_rng(0)
+    voice, band = (rng.standard_normal(RATE).astype(np.float32) for _ in range(2))
+    leaking = band + 0.3 * np.roll(voice, 300)
+    assert coherence(leaking, voice) > 0.2 > coherence(band, voice)
+
+
+def test_tempo_and_key_of_a_line_are_estimated():
+    found = estimate(_chords((60, 64, 67)), RATE, note_tokens(SUNG, 250, 25.0))
+    assert found.key == "C major"
+    assert min(abs(found.tempo_bpm / 120 - ratio) for ratio in (0.5, 1, 2)) < 0.05
+
+
+def test_a_version_can_be_pinned_to_parts_that_were_mended(tmp_path):
+    version = tiny_singsong.version(tmp_path / "version")
+    mended = tiny_musiclm.model(seed=3)
+    settings = json.loads((tmp_path / "tiny-musiclm" / "config.json").read_text())
+    base = write_version(tmp_path / "tiny-musiclm", mended.packed(), settings, "---\nname: musiclm-tiny\n---\n")
+    pinned = pin_base(tmp_path / "version", base)
+    assert pinned.digest != version.digest
+    assert pinned.config["parts"]["base"] == dict(read_base(base)[1].digests)
+    assert load_generator(pinned, slots=1).version.digest == pinned.digest
