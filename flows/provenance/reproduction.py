@@ -69,7 +69,8 @@ class Reproducer:
         }
         for known in assets:
             if lost := [role for role, digest in inputs_of(known.recipe).items() if not self.objects.exists(digest)]:
-                checks[known.asset.id] = Check(NAME, None, f"cannot be made again: its {lost[0]} are not kept any more")
+                detail = f"cannot be made again: its {lost[0]} are not kept any more"
+                checks[known.asset.id] = Check(NAME, None, detail)
         assets = [known for known in assets if known.asset.id not in checks]
         for making in dict.fromkeys(self._making(known) for known in assets):
             same = {known.asset.id: known for known in assets if self._making(known) == making}
