@@ -49,7 +49,8 @@ def model(base: Base, seed: int = 0, hearing: HearingConfig = HEARING) -> SingSo
             for parameter in stage.parameters():
                 if parameter.ndim >= 2:
                     torch.nn.init.normal_(parameter, std=0.3)
-        torch.nn.init.normal_(made.notes.out.weight, std=1.0)
+        for layer in (made.notes.first, made.notes.second, made.notes.out):
+            torch.nn.init.normal_(layer.weight, std=1.0)  # unlike sounds are unlike notes
     return made.eval().requires_grad_(requires_grad=False)
 
 
