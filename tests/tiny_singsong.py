@@ -16,6 +16,7 @@ from models.singsong.model import SingSong, SingSongConfig
 from models.singsong.release import settings_of
 from models.singsong.separator import SeparatorConfig
 from models.singsong.stage import SungStageConfig
+from models.singsong.start import decoder_size
 from models.weights import ModelVersion, write_version
 
 HEARING = HearingConfig(noise_db=-20.0)
@@ -34,8 +35,8 @@ def config(base: Base, hearing: HearingConfig = HEARING) -> SingSongConfig:
         separator=SEPARATOR,
         notes=NOTES,
         harmony=harmony,
-        semantic=SungStageConfig(encoder=encoder, decoder=sizes.semantic, frame_rate_hz=25.0),
-        coarse=SungStageConfig(encoder=encoder, decoder=sizes.coarse, frame_rate_hz=50.0),
+        semantic=SungStageConfig(encoder=encoder, decoder=decoder_size(sizes.semantic), frame_rate_hz=25.0),
+        coarse=SungStageConfig(encoder=encoder, decoder=decoder_size(sizes.coarse), frame_rate_hz=50.0),
         base=base.digests,
     )
 

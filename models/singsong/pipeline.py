@@ -31,6 +31,7 @@ from models.singsong.release import release, settings_of
 from models.singsong.separator import Separator, SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainee
 from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.start import start_of
 from models.singsong.tokens import (
     accompaniment_tokens,
     guessed_guides,
@@ -236,7 +237,7 @@ class Pipeline:
     def _trainee(self, config: SungTrainingConfig, variant: str) -> SungTrainee:
         return SungTrainee(
             config, self.tokens(variant), self.pairs.numbers("train"), self.pairs.numbers("validation"),
-            self._loaded[0].stage(config.kind), self._device,
+            start_of(self._loaded[0].stage(config.kind)), self._device,
         )  # fmt: skip
 
     def _assembled(self, variant: str, folders: dict[StageName, str]) -> SingSong:

@@ -13,6 +13,7 @@ from models.singsong.notes import NoteTrainingConfig
 from models.singsong.separator import SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainingConfig
 from models.singsong.stage import StageName, SungStageConfig
+from models.singsong.start import decoder_size
 from models.singsong.training import SungTrainingConfig
 from models.training.run import Schedule
 
@@ -53,7 +54,7 @@ def stage_size(kind: StageName, base: MusicLMConfig, tokens: tuple[int, int, flo
     codebooks, entries, frame_rate_hz = tokens
     encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=frame_rate_hz)
     rate = base.semantic_model.frame_rate_hz if kind == "semantic" else base.codec.frame_rate_hz
-    decoder = base.semantic if kind == "semantic" else base.coarse
+    decoder = decoder_size(base.semantic if kind == "semantic" else base.coarse)
     return SungStageConfig(encoder=encoder, decoder=decoder, frame_rate_hz=rate)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.musiclm.stage import Stage, StageConfig
 from models.singsong.encoder import EncoderConfig, VocalEncoder
 from models.singsong.harmony import GUIDE
+from models.singsong.start import Start
 
 StageName = Literal["semantic", "coarse"]
 
@@ -45,6 +46,13 @@ class SungStage(nn.Module):
         self.unheard_D = nn.Parameter(torch.zeros(width))
         nn.init.normal_(self.out.weight, std=0.02 * config.encoder.width**-0.5)
         nn.init.normal_(self.guide.weight, std=0.1)
+
+    def begin(self, start: Start) -> None:
+        """Have the decoder begin as a stage of a MusicLM."""
+        self.decoder.load_state_dict(start.stage.state_dict())
+        with torch.no_grad():
+            self.unheard_D.copy_(start.untold_D)
+            self.out.bias.copy_(start.untold_D)
 
     def hear(self, vocals_BGA: Tensor, guide_BGH: Tensor, steps: int) -> Tensor:
         """Return heard_BND: what is added to the decoder's input at each of so many steps."""

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.musiclm.stage import Stage, heard_by
+from models.musiclm.stage import heard_by
 from models.musiclm.training import delayed
 from models.singsong.hearing import HearingConfig
 from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.start import Start
 from models.training.averaging import Average
 from models.training.draws import generator
 from models.training.run import Metrics
@@ -85,7 +86,7 @@ class SungTrainee:
         tokens: SungTokens,
         training: Sequence[int],
         validation: Sequence[int],
-        start: Stage,
+        start: Start,
         device: str = "cpu",
     ) -> None:
         """Take tokens of all pairs, which to learn from and to be measured on, and the stage to begin from."""
@@ -94,7 +95,7 @@ class SungTrainee:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # torch's layers draw their biases from the global generator
             self.stage = SungStage(config.stage)
-        self.stage.decoder.load_state_dict(start.state_dict())
+        self.stage.begin(start)
         self.stage.to(self.device)
         self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
         own = [p for name, p in self.stage.named_parameters() if not name.startswith("decoder.")]

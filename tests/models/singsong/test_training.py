@@ -9,9 +9,11 @@ import torch
 from models.engine.engine import Engine
 from models.engine.patterns import Delay, to_decode
 from models.engine.requests import Conditioning, Request
-from models.musiclm.stage import heard_by
+from models.melody.contour import UNTOLD
+from models.musiclm.stage import heard_by, with_melody
 from models.singsong.base import read_base
 from models.singsong.separator import Separator, si_sdr_db
+from models.singsong.start import start_of
 from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
 from models.training.run import Schedule, read_metrics, run
 
@@ -42,7 +44,7 @@ def _trainee(base, tokens, kind):
         stage=stage, kind=kind, hearing=tiny_singsong.HEARING, manifest="m", start="s", seed=1, batch=8,
         seconds=1.0, averaging=0.9, dtype="float32",
     )  # fmt: skip
-    start = getattr(tiny_musiclm.model(), kind)
+    start = start_of(getattr(tiny_musiclm.model(), kind))
     return config, SungTrainee(config, tokens, range(8), range(8, 12), start)
 
 
@@ -127,3 +129,18 @@ def test_a_separator_keeps_length_and_adds_nothing(seconds):
     assert voice.shape == mix.shape
     assert voice.square().sum() < mix.square().sum()
     assert si_sdr_db(mix[0] * 0.1, mix[0]) > 60
+
+
+@pytest.mark.parametrize("kind", ["semantic", "coarse"])
+def test_a_decoder_begins_as_the_musiclm_stage_that_is_told_no_melody(base, kind):
+    whole = getattr(tiny_musiclm.model(), kind)
+    stage = getattr(tiny_singsong.model(base), kind)
+    stage.begin(start_of(whole))
+    codes = torch.full((1, 6, whole.codebooks), 3)
+    semantic, prefix, yes, no = torch.arange(3)[None], torch.tensor([[1, 5, 7]]), *torch.tensor([[True], [False]])
+    added = None if kind == "semantic" else heard_by(semantic, 6)
+    untold = torch.full((1, 6), UNTOLD)
+    with torch.inference_mode():
+        expected = whole(codes, prefix, yes, with_melody(added, untold, 6))
+        unheard = stage(codes, torch.zeros(1, 3, 2, dtype=torch.long), torch.zeros(1, 3, 13), no, prefix, yes, added)
+    assert torch.allclose(expected, unheard, atol=1e-4)
