@@ -31,7 +31,7 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
     ]
     if not makers:
         raise UnknownModelError(
-            f"no registered model makes a {kind or 'piece of any kind'} (see `tutti models list`)"
+            f"no registered model makes pieces of {f'kind {kind}' if kind else 'any kind'} (see `tutti models list`)"
         )
     return max(makers, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
 

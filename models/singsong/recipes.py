@@ -1,4 +1,7 @@
-"""How singsong-small is trained: every part's configuration and schedule, for one processor core."""
+"""How singsong-small is to be trained: every part's configuration and schedule, for two processor cores.
+
+No version has come of these schedules yet: decision 17 says what shorter ones came to.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ VARIANTS: Final = {  # what the ablation compares, each with the remedies of the
 
 def separator(manifest: str) -> tuple[SeparatorTrainingConfig, Schedule]:
     """Return the recipe of the separator."""
-    schedule = Schedule(steps=1200, learning_rate=2e-3, warmup=50, last=0.03, evaluate_every=200)
+    schedule = Schedule(steps=6000, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=500)
     return SeparatorTrainingConfig(separator=SeparatorConfig(), manifest=manifest), schedule
 
 
 def notes(manifest: str, features: int) -> tuple[NoteTrainingConfig, Schedule]:
     """Return the recipe of the head that hears notes."""
-    schedule = Schedule(steps=1020, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=260)
+    schedule = Schedule(steps=4000, learning_rate=3e-3, warmup=50, last=0.02, evaluate_every=500)
     return NoteTrainingConfig(head=NoteHeadConfig(features=features), manifest=manifest), schedule
 
 
@@ -45,7 +48,7 @@ def harmony(manifest: str, tokens: tuple[int, int, float]) -> tuple[HarmonyTrain
         codebooks=1 if with_notes else codebooks, entries=NOTES + 1 if with_notes else entries,
         frame_rate_hz=frame_rate_hz, width=64, layers=2,
     )  # fmt: skip
-    schedule = Schedule(steps=400, learning_rate=3e-3, warmup=20, last=0.02, evaluate_every=100)
+    schedule = Schedule(steps=3000, learning_rate=3e-3, warmup=50, last=0.02, evaluate_every=300)
     return HarmonyTrainingConfig(encoder=encoder, manifest=manifest, transposed=with_notes), schedule
 
 
@@ -64,11 +67,11 @@ def stage(
     """Return the recipe of a stage that ships."""
     match kind:
         case "semantic":
-            seed, batch, seconds = 13, 6, 10.0
-            schedule = Schedule(steps=100, learning_rate=1e-3, warmup=15, last=0.03, evaluate_every=50)
+            seed, batch, seconds = 13, 16, 10.0
+            schedule = Schedule(steps=1500, learning_rate=1e-3, warmup=50, last=0.03, evaluate_every=250)
         case "coarse":
             seed, batch, seconds = 14, 8, 8.0
-            schedule = Schedule(steps=340, learning_rate=1e-3, warmup=20, last=0.03, evaluate_every=85)
+            schedule = Schedule(steps=4500, learning_rate=1e-3, warmup=100, last=0.03, evaluate_every=250)
     config = SungTrainingConfig(
         stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=seed, batch=batch,
         seconds=seconds,
@@ -81,5 +84,5 @@ def ablated(
 ) -> tuple[SungTrainingConfig, Schedule]:
     """Return the recipe of a stage for the ablation: the same, in fewer steps, for every variant."""
     config, schedule = stage(kind, size, hearing, manifest, start)
-    steps = 40 if kind == "semantic" else 90
+    steps = 400 if kind == "semantic" else 1000
     return config, replace(schedule, steps=steps, evaluate_every=steps // 2)

@@ -19,7 +19,7 @@ from models.singsong.model import SingSong
 from models.weights import CONFIG, ModelVersion, card_text, read_version, write_version
 
 NAME, KIND, ARCHITECTURE = "singsong-small", "accompaniment", "singsong"
-TAKES = 2
+TAKES = 8
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = ("separator", "notes", "semantic-stage", "coarse-stage")
 

@@ -129,6 +129,19 @@ def test_eight_bits_are_a_warning_in_the_lineage(generator):
     assert piece.attributes["warnings"] == listened(piece)["warnings"]
 
 
+def test_an_instrument_instead_of_a_voice_is_a_warning_in_the_lineage(generator):
+    bias = generator._model.separator.out.bias
+    try:
+        bias.fill_(5.0)  # the separator takes all of it for a voice
+        voice = make(generator, recipe())[0]
+        bias.fill_(-5.0)  # and nothing
+        instrument = make(generator, recipe())[0]
+    finally:
+        bias.fill_(0.0)
+    assert not any("instrument" in warning for warning in listened(voice)["warnings"])
+    assert any("sounds like an instrument" in warning for warning in listened(instrument)["warnings"])
+
+
 def test_other_vocals_than_the_recipe_names_are_refused(generator):
     with pytest.raises(GenerationError, match="the recipe names the vocals sha256"):
         generator.admit("x", recipe()[0], {"vocals": tiny_singsong.file(tiny_singsong.sung(1.0))})
