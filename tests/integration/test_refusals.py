@@ -79,7 +79,8 @@ def test_an_order_that_is_absent_a_folder_or_not_utf_8_is_refused(home):
 def test_options_that_cannot_be_are_refused(home):
     assert "seed: must be greater" in refuse("generate", "good.yaml", "--seed", "-1", code=2)
     assert "duration_s: nan is outside" in refuse("generate", "good.yaml", "--duration-s", "nan", code=2)
-    assert "kind: must be 'score', 'soundscape' or 'accompaniment'" in refuse("generate", "good.yaml", "--kind", "opera", code=2)
+    refused = refuse("generate", "good.yaml", "--kind", "opera", code=2)
+    assert "kind: must be 'score', 'soundscape' or 'accompaniment'" in refused
 
 
 @pytest.mark.parametrize("arguments", [["sing"], ["generate"], ["generate", "good.yaml", "--loud"], ["show"]])
