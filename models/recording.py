@@ -38,11 +38,6 @@ class Recording:
     warnings: tuple[str, ...]
 
     @property
-    def duration_s(self) -> float:
-        """How long it lasts."""
-        return len(self.samples_TA) / self.sample_rate_hz
-
-    @property
     def mono_T(self) -> NDArray[np.float32]:
         """The mean of all channels."""
         return np.asarray(self.samples_TA.mean(axis=1))
