@@ -17,13 +17,15 @@ import numpy as np
 import soundfile
 
 from bench.support import finish, parser, show
-from flows.provenance.reproduction import make_all
 from flows.recipe import ModelIdentity, recipe_body
+from models.evaluation.scores import area_under_curve
 from models.generator import GenerationError
-from models.musiclm.joint_space import JointSpace, at_rate
+from models.making import make_all
+from models.musiclm.joint_space import JointSpace
 from models.personal import TASTE, Opening, with_personal
 from models.registry import find_version, load_generator
-from models.taste.space import Vectors, directions
+from models.resampling import at_rate
+from models.taste.space import directions
 
 TASTES: Final = (
     ("slow solo piano", "calm piano for reading", "a quiet piano piece"),
@@ -35,11 +37,6 @@ TASTES: Final = (
     ("a church organ", "slow organ chords", "solemn organ"),
     ("acoustic guitar", "a gentle guitar", "fingerpicked guitar"),
 )
-
-
-def area(own: Vectors, others: Vectors) -> float:
-    """Return how often one of `own` is larger than one of `others`."""
-    return float((own[:, None] > others[None]).mean() + 0.5 * (own[:, None] == others[None]).mean())
 
 
 def main() -> None:
@@ -84,7 +81,7 @@ def main() -> None:
         "pieces": len(pieces),
         "own": float(likeness[is_own].mean()),
         "others": float(likeness[~is_own].mean()),
-        "auc": area(likeness[is_own], likeness[~is_own]),
+        "auc": area_under_curve(likeness[is_own], likeness[~is_own]),
         "cpu_s_a_piece": (time.process_time() - began) / len(pieces),
     }
     show([row])

@@ -18,11 +18,11 @@ from bench.support import finish, parser, show
 from db.asset_types import Lineage
 from db.assets import AssetFilter, lineages, list_assets
 from flows.keys import Keys, load_keys
-from flows.provenance.reproduction import make_all
 from flows.provenance.sealing import seal
 from flows.services import Services
 from flows.settings import Settings, load_settings
 from models.generator import Product
+from models.making import make_all
 from models.registry import find_version
 
 

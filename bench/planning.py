@@ -9,21 +9,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from bench.noop import MODEL
-from bench.support import finish, parser, show, temporary_database, temporary_home
+from bench.support import finish, parser, peak_of_memory, postgres_of, show, temporary_database, temporary_home
 from db.database import connect
 from db.planning import PlannedRecipe, plan_run
-from db.postgres import EmbeddedPostgres
 from db.runs import NewRun, new_run_id
 from flows.order import load_order
 from flows.planning import plan_recipes
@@ -87,29 +81,6 @@ def plan(url: str, kind: str, path: Path, recipes: int) -> Planned:
     )
 
 
-@contextmanager
-def peak_of_postgres(home: Path) -> Iterator[list[float]]:
-    """Follow the memory of the PostgreSQL server of this home: shared pages counted once, in MB, in item 0."""
-    peak, stop = [0.0], threading.Event()
-    server = psutil.Process(EmbeddedPostgres(home).status().pid)
-
-    def watch() -> None:
-        while not stop.wait(1):
-            used = 0
-            for process in (server, *server.children()):
-                with suppress(psutil.Error):
-                    used += process.memory_full_info().pss
-            peak[0] = max(peak[0], used / 2**20)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        thread.join()
-
-
 def main() -> None:
     """Plan, print a row for each order and how linear it is."""
     options = parser(__doc__)
@@ -122,7 +93,7 @@ def main() -> None:
         temporary_home() as home,
         temporary_database(home, MODEL) as database,
         ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as process,
-        peak_of_postgres(home) as peak,
+        peak_of_memory(lambda: postgres_of(home)) as peak,
     ):
         for kind in given.orders:
             for size in given.sizes:

@@ -6,17 +6,14 @@ The model alone: one clip after a first one, and a batch of 16, in this process 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from bench.commands import tutti
-from bench.support import finish, parser, show, temporary_home
-from db.postgres import EmbeddedPostgres
+from bench.support import finish, parser, peak_of_memory, postgres_of, show, temporary_home
 from models.generator import Generator
 from models.musiclm.evaluation import make
 from models.registry import find_version, load_generator
@@ -36,38 +33,16 @@ def seconds(generator: Generator, count: int, first_seed: int) -> tuple[float, f
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-@contextmanager
-def peak_of_home(home: Path) -> Iterator[list[float]]:
-    """Follow the memory of all processes of a home, in MB, in item 0."""
-    peak, stop = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.5):
-            peak[0] = max(peak[0], _used_bytes(home) / 2**20)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _used_bytes(home: Path) -> int:
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return all processes of a home."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("TUTTI_HOME") == str(home):
                 found[process.pid] = process
     with suppress(psutil.Error, TypeError):  # it has no environment of ours
-        server = psutil.Process(EmbeddedPostgres(home).status().pid)
-        found |= {process.pid: process for process in (server, *server.children())}
-    used = 0
-    for process in found.values():
-        with suppress(psutil.Error):
-            used += process.memory_full_info().pss
-    return used
+        found |= {process.pid: process for process in postgres_of(home)}
+    return list(found.values())
 
 
 def main() -> None:
@@ -81,7 +56,7 @@ def main() -> None:
         tracks = ", ".join(f"{{prompt: {prompt}, count: {BATCH // len(PROMPTS)}}}" for prompt in PROMPTS)
         order.write_text(f"catalogue: soundscapes\nkind: soundscape\nduration_s: {CLIP_S}\ntracks: [{tracks}]\n")
         try:
-            with peak_of_home(home) as peak:
+            with peak_of_memory(lambda: processes_of(home)) as peak:
                 began = time.perf_counter()
                 made = tutti(home, "generate", str(order), "--workers", "2")["made"]
                 whole_s = time.perf_counter() - began

@@ -8,9 +8,10 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,34 @@ class Meter:
         times = [each.cpu_times() for each in (self._server, *self._server.children())]
         ended = times[0].children_user + times[0].children_system
         return float(sum(each.user + each.system for each in times) + ended)
+
+
+def postgres_of(home: Path) -> list[psutil.Process]:
+    """Return the processes of the embedded PostgreSQL of a home."""
+    server = psutil.Process(EmbeddedPostgres(home).status().pid)
+    return [server, *server.children()]
+
+
+@contextmanager
+def peak_of_memory(processes: Callable[[], Iterable[psutil.Process]]) -> Iterator[list[float]]:
+    """Follow what processes use, shared pages counted once, in MB, in item 0; they are asked for twice a second."""
+    peak, stop = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            used = 0
+            for process in processes():
+                with suppress(psutil.Error):
+                    used += process.memory_full_info().pss
+            peak[0] = max(peak[0], used / 2**20)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:

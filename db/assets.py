@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 
@@ -44,6 +44,7 @@ __all__ = [
     "NewAsset",
     "Parent",
     "StageExecution",
+    "asset_file",
     "assets_from",
     "assets_with_ids",
     "get_asset",
@@ -203,7 +204,7 @@ def stream_files(session: Session, run_id: str) -> Iterator[tuple[str, AssetFile
         execution_options={"yield_per": 1000},
     )
     for row in files:
-        yield row.asset_id, _file(row)
+        yield row.asset_id, asset_file(row)
 
 
 # Every field of Asset but its files, under the fields' names.
@@ -244,9 +245,10 @@ def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
         .order_by(asset_files.c.role, asset_files.c.name)
     )
     for row in session.execute(every):
-        files[row.asset_id].append(_file(row))
+        files[row.asset_id].append(asset_file(row))
     return [Asset(**row._mapping, files=tuple(files[row.id])) for row in rows]
 
 
-def _file(row: Row[tuple[object, ...]]) -> AssetFile:
+def asset_file(row: Row[Any]) -> AssetFile:
+    """Return the file that a row of asset_files has."""
     return AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest)

@@ -19,6 +19,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.asset_types import AssetFile
+from db.assets import asset_file
 from db.database import Session
 from db.tables import asset_files, assets, content_vectors, recipes, withdrawals
 
@@ -57,10 +58,7 @@ def without_content(session: Session, model_digest: str) -> list[tuple[str, Asse
         .where(asset_files.c.role.in_(_SOUND), ~known)
         .order_by(asset_files.c.asset_id, *_FIRST)
     )
-    return [
-        (row.asset_id, AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest))
-        for row in rows
-    ]
+    return [(row.asset_id, asset_file(row)) for row in rows]
 
 
 def record_content(session: Session, model_digest: str, contents: Iterable[Content]) -> None:
@@ -112,5 +110,5 @@ def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) ->
                 Content(row.asset_id, row.vector, row.tempo_bpm, row.key, row.energy),
                 row.prompt,
                 row.duration_s,
-                AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest),
+                asset_file(row),
             )

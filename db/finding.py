@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import or_, select
 
 from db.asset_types import AssetFile
+from db.assets import asset_file
 from db.database import Session
 from db.tables import asset_files, assets
 
@@ -16,10 +17,7 @@ def files_with_digest(session: Session, digest: str) -> list[tuple[str, AssetFil
         .where(or_(asset_files.c.digest == digest, asset_files.c.unsigned_digest == digest))
         .order_by(asset_files.c.asset_id, asset_files.c.role)
     )
-    return [
-        (row.asset_id, AssetFile(row.role, row.name, row.digest, row.media_type, row.bytes, row.unsigned_digest))
-        for row in rows
-    ]
+    return [(row.asset_id, asset_file(row)) for row in rows]
 
 
 def ids_beginning(session: Session, start: str) -> list[str]:

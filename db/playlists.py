@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date, datetime
@@ -52,7 +51,7 @@ def clock(session: Session) -> datetime:
 
 def commitment(salt: str, digest: str) -> str:
     """Return what the ledger holds of a playlist: a digest that says nothing of anybody without the salt."""
-    return "sha256:" + hashlib.sha256(bytes.fromhex(salt) + digest.encode()).hexdigest()
+    return digest_of(bytes.fromhex(salt) + digest.encode())
 
 
 def record_playlists(session: Session, new: Sequence[NewPlaylist]) -> list[str]:

@@ -45,11 +45,11 @@ class InputFiles:
             OrderError: it is not there, or cannot be sung along with.
         """
         if path not in self._by_path:
-            from models.singsong.vocals import VocalsError, read_vocals
+            from models.recording import RecordingError, read_recording
 
             try:
-                heard = read_vocals(_bytes(path, place))
-            except VocalsError as error:
+                heard = read_recording(_bytes(path, place), "a voice")
+            except RecordingError as error:
                 raise OrderError(place, _told(path, place, str(error))) from None
             found = InputFile(path.absolute(), heard.digest, heard.duration_s, place)
             self._by_path[path] = found

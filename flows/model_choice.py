@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from db.model_versions import NewModelVersion
 from flows.order import Kind
@@ -33,7 +34,12 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
         raise UnknownModelError(
             f"no registered model makes pieces of {f'kind {kind}' if kind else 'any kind'} (see `tutti models list`)"
         )
-    return max(makers, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
+    return newest(makers)
+
+
+def newest(versions: Iterable[ModelVersion]) -> ModelVersion:
+    """Return the version that was made last, by its card."""
+    return max(versions, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
 
 
 def registration(version: ModelVersion) -> NewModelVersion:

@@ -31,6 +31,7 @@ _STUCK_AFTER_S: Final = 30.0  # older, it is replaced if it does not answer for 
 _ANSWER_WITHIN_S: Final = 5.0
 _STOP_WITHIN_S: Final = 15.0
 _FIRST_PORT_ATTEMPTS: Final = 5
+_FREED_WITHIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +218,29 @@ def answers(api_url: str) -> bool:
 
 
 def _free_port(wanted: int | None) -> int:
-    """Return a port nobody listens on, the wanted one if possible: addresses handed out before stay good."""
-    for port in (wanted, 0):
-        if port is None:
-            continue
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+    """Return a port nobody listens on, the wanted one if possible: addresses handed out before stay good.
+
+    A server that was killed counts as dead when its first thread is, and may hold its port a moment longer.
+    """
+    until = time.monotonic() + _FREED_WITHIN_S
+    while wanted is not None:
+        if (port := _bound(wanted)) is not None:
+            return port
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    if (port := _bound(0)) is not None:
+        return port
     raise ServiceError("there is no free port on 127.0.0.1")
+
+
+def _bound(port: int) -> int | None:
+    """Return the port if it can be listened on, any such port for 0; None if somebody else does."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+    return None
 
 
 def _end(process: psutil.Process) -> None:

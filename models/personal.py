@@ -8,10 +8,11 @@ they are erased nothing of the listener is left, and every proof of the piece ho
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from models.digests import digest_of_bytes
 
 PERSONAL: Final = "personal"  # the key under which a generator is handed what opens its recipe
 TASTE: Final = "taste"  # the control that holds the commitment
@@ -31,7 +32,7 @@ class Opening:
     def commitment(self) -> str:
         """Return what a recipe holds of it."""
         told = ",".join(str(int(token)) for token in self.tokens)
-        return "sha256:" + hashlib.sha256(bytes.fromhex(self.chance) + told.encode()).hexdigest()
+        return digest_of_bytes(bytes.fromhex(self.chance) + told.encode())
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -132,15 +132,14 @@ def delete(name: _NameArgument, as_json: JsonOption = False) -> None:
     """Delete a listener with all that is known of them; the pieces stay, and are nobody's then."""
     with errors_told():
         from db.listeners import forget_listener
+        from flows.cli.backend import opened
         from flows.provenance.sealing import seal
-        from flows.services import Services
         from flows.settings import load_settings
 
-        services = Services(load_settings())
-        if services.is_fresh:
-            raise InputError(f"there is no listener {name!r}: nothing was ever made in {services.settings.home}")
-        services.check_given()
-        with services.open() as backend:
+        with opened() as found:
+            if found is None:
+                raise InputError(f"there is no listener {name!r}: nothing was ever made in {load_settings().home}")
+            services, backend = found
             with backend.database.unit_of_work() as session:
                 gone = forget_listener(session, name)
             seal(services, backend)

@@ -141,12 +141,14 @@ def _kept(listener: str, on: str | None) -> Iterator[tuple[Services, Backend, Pl
     """Give a kept playlist, and what to go on with."""
     from db.listeners import list_listeners
     from db.playlists import get_playlist
+    from flows.cli.backend import opened
+    from flows.settings import load_settings
 
-    wanted, services = _checked_date(on), _services()
-    if services.is_fresh:
-        raise InputError(f"{listener!r} has no playlist: nothing was ever made in {services.settings.home}")
-    services.check_given()
-    with services.open() as backend:
+    wanted = _checked_date(on)
+    with opened() as found:
+        if found is None:
+            raise InputError(f"{listener!r} has no playlist: nothing was ever made in {load_settings().home}")
+        services, backend = found
         with backend.database.unit_of_work() as session:
             list_listeners(session, [listener])
             kept = get_playlist(session, listener, wanted)

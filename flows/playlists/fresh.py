@@ -21,6 +21,7 @@ from db.playlists import PieceFor, lock_pieces_for, note_pieces_for, pieces_of, 
 from db.runs import NewRun, new_run_id
 from flows.playlists.lists import Failed, Lists
 from flows.recipe import SEED_BITS, ModelIdentity, RecipeWriter
+from models.digests import digest_of_bytes
 from models.personal import TASTE, Opening
 from models.taste.wishes import Wish, granted, wishes_of
 
@@ -93,7 +94,7 @@ def plan_pieces(database: Database, run_id: str, pieces: Sequence[PieceFor]) -> 
     recipe = json.loads(pieces[0].body)
     model = recipe["model"]
     order = {"model": f"{model['name']}@{model['digest']}", "kind": recipe["kind"], "date": str(pieces[0].date)}
-    digest = "sha256:" + hashlib.sha256(canonical_json([piece.recipe_id for piece in pieces])).hexdigest()
+    digest = digest_of_bytes(canonical_json([piece.recipe_id for piece in pieces]))
     run = NewRun(run_id, CATALOGUE, {"catalogue": CATALOGUE, **order}, digest)
     plan_run(database, run, map(_planned, pieces))
 

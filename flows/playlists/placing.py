@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from db.content_vectors import Content, record_content, without_content
 from db.errors import CorruptObjectError, MissingObjectError
-from flows.model_choice import choose_version
+from flows.model_choice import choose_version, newest
 from flows.services import Backend
 from flows.settings import Settings
 from models.registry import list_versions
@@ -45,7 +45,7 @@ def taste_version(settings: Settings) -> ModelVersion:
     found = [v for v in list_versions((settings.model_folder,)) if v.config.get("architecture") == "musiclm"]
     if not found:
         raise UnknownModelError("no registered model is a MusicLM, whose joint space tells tastes")
-    return max(found, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
+    return newest(found)
 
 
 def place_assets(backend: Backend, space: JointSpace, on_asset: Callable[[], None] = lambda: None) -> Placed:
@@ -76,13 +76,13 @@ def place_assets(backend: Backend, space: JointSpace, on_asset: Callable[[], Non
 
 def _content(asset_id: str, data: bytes, space: JointSpace) -> Content:
     from actors.marking.waveforms import decode_waveform
-    from models.musiclm.joint_space import at_rate
+    from models.resampling import at_rate
     from models.taste.features import features_of
 
     samples_TC, rate_hz = decode_waveform(data)
-    mono = at_rate(samples_TC.mean(axis=1), rate_hz, space.sample_rate_hz)
-    if len(mono) < space.sample_rate_hz // 4:
+    if len(samples_TC) < rate_hz // 4:
         raise ValueError("is too short to be heard")
+    mono = at_rate(samples_TC.mean(axis=1), rate_hz, space.sample_rate_hz)
     features = features_of(mono, space.sample_rate_hz)
     return Content(asset_id, space.of_sound(mono), features.tempo_bpm, features.key, features.energy)
 

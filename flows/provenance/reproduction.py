@@ -1,9 +1,8 @@
 """Making an asset again from its recipe, and comparing it with what was kept, bit for bit.
 
 It is made in this process by the model version that the recipe names, and marked as the first was; several are made
-side by side, which changes no bit of them. On the same
-numeric profile every file must be the same. On another one the codes may still be, and are compared; a difference
-then proves nothing, and is said to prove nothing.
+side by side, which changes no bit of them. On the same numeric profile every file must be the same. On another one
+the codes may still be, and are compared; a difference then proves nothing, and is said to prove nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from flows.keys import Keys
 from flows.provenance.checks import Check
 from flows.settings import Settings
 from models.digests import digest_of_bytes
-from models.generator import NO_INPUTS, GenerationError, Generator, Product, inputs_of
+from models.generator import GenerationError, Generator, Product, inputs_of
+from models.making import make_all
 from models.personal import TASTE, with_personal
 from models.registry import find_version
 from models.weights import CorruptModelError, UnknownModelError, UnusableModelError
 
 NAME: Final = "reproduced"
 CODES: Final = "codes"
-_MOST_ADVANCES: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,11 @@ class Reproducer:
             if lost := [role for role, digest in inputs_of(known.recipe).items() if not self.objects.exists(digest)]:
                 detail = f"cannot be made again: its {lost[0]} are not kept any more"
                 checks[known.asset.id] = Check(NAME, None, detail)
-        assets = [known for known in assets if known.asset.id not in checks]
-        for making in dict.fromkeys(self._making(known) for known in assets):
-            same = {known.asset.id: known for known in assets if self._making(known) == making}
+        by_making: dict[_Making, dict[str, Lineage]] = {}
+        for known in assets:
+            if known.asset.id not in checks:
+                by_making.setdefault(self._making(known), {})[known.asset.id] = known
+        for making, same in by_making.items():
             for asset_id, check in self._compare(making, same):
                 checks[asset_id] = check
                 report(len(checks))
@@ -89,7 +90,7 @@ class Reproducer:
             yield from ((each, Check(NAME, False, f"cannot be made again: {error}")) for each in assets)
             return
         recipes = {each: with_personal(_recipe(known), known.personal) for each, known in assets.items()}
-        for asset_id, made in make_all(generator, recipes, self._inputs):
+        for asset_id, made in make_all(generator, recipes, lambda each: self._inputs(recipes[each])):
             known = assets[asset_id]
             try:
                 if isinstance(made, GenerationError):
@@ -139,35 +140,6 @@ class Reproducer:
         return {file.role: digest_of_bytes(file.data) for file in finished.product.files}
 
 
-def make_all(
-    generator: Generator,
-    recipes: Mapping[str, Mapping[str, Any]],
-    inputs: Callable[[Mapping[str, Any]], Mapping[str, bytes]] = lambda _recipe: NO_INPUTS,
-) -> Iterator[tuple[str, Product | GenerationError]]:
-    """Make recipes with a generator that has nothing else to do; yield (key, what came of it) as each is done.
-
-    `inputs` reads the files that a recipe names.
-    """
-    waiting, made = list(recipes.items())[::-1], 0
-    busy = idle = 0
-    while made < len(recipes):
-        while waiting and busy < generator.slots:
-            key, recipe = waiting.pop()
-            try:
-                generator.admit(key, recipe, inputs(recipe))
-                busy += 1
-            except GenerationError as error:
-                made += 1
-                yield key, error
-        outcomes = generator.advance() if busy else ()
-        for outcome in outcomes:
-            made, busy = made + 1, busy - 1
-            yield outcome.key, _finished(generator, outcome.result)
-        idle = 0 if outcomes else idle + 1
-        if idle > _MOST_ADVANCES:
-            raise RuntimeError("the generator does not finish what it was given")
-
-
 def _recipe(known: Lineage) -> Mapping[str, Any]:
     recipe: Mapping[str, Any] = known.recipe
     return recipe
@@ -175,15 +147,6 @@ def _recipe(known: Lineage) -> Mapping[str, Any]:
 
 def _is_erased(known: Lineage) -> bool:
     return TASTE in _recipe(known)["controls"] and known.personal is None
-
-
-def _finished(generator: Generator, result: Any) -> Product | GenerationError:
-    if isinstance(result, GenerationError):
-        return result
-    try:
-        return generator.finish(result)
-    except GenerationError as error:
-        return error
 
 
 def _differences(known: Lineage, generator: Generator) -> list[str]:

@@ -13,7 +13,8 @@ import torchaudio
 from numpy.typing import NDArray
 from visqol import VisqolApi
 
-from models.judges.sound import Waveform, at_rate
+from models.judges.sound import Waveform
+from models.resampling import at_rate
 
 MEL_BANDS, MEL_FFT, MEL_HOP, MEL_FLOOR = 80, 1024, 256, 1e-4
 VISQOL_RATE_HZ = 48_000

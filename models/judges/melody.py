@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from swift_f0 import SwiftF0
 
-from models.judges.sound import Waveform, at_rate
+from models.judges.sound import Waveform
+from models.resampling import at_rate
 
 SAMPLE_RATE_HZ = 16_000
 FRAME_RATE_HZ = 62.5

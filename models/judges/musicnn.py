@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.judges.sound import Waveform, at_least, at_rate
+from models.judges.sound import Waveform, at_least
+from models.resampling import at_rate
 
 SAMPLE_RATE_HZ = 16_000
 HOP, FFT, MEL_BANDS = 256, 512, 96

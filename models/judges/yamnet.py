@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.judges.sound import Waveform, at_least, at_rate
+from models.judges.sound import Waveform, at_least
+from models.resampling import at_rate
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW, HOP, FFT = 400, 160, 512

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.signal import resample_poly
 
 from models.melody.contour import Classes
 from models.melody.model import HOP_LENGTH, SAMPLE_RATE_HZ, MelodyNet
 from models.recording import Recording
+from models.resampling import at_rate
 
 _PIECE, _MARGIN = 250, 25  # frames; a frame hears 13 to each side
 
 
 def hear_melody(recording: Recording, net: MelodyNet) -> Classes:
     """Return classes_F of a recording, all of its channels together."""
-    rate = recording.sample_rate_hz
-    mono_T = np.asarray(resample_poly(recording.mono_T, SAMPLE_RATE_HZ, rate), dtype=np.float32)
+    mono_T = at_rate(recording.mono_T, recording.sample_rate_hz, SAMPLE_RATE_HZ)
     frames = -(-len(mono_T) // HOP_LENGTH)
     x_T = np.pad(mono_T, (_MARGIN * HOP_LENGTH, frames * HOP_LENGTH - len(mono_T) + _MARGIN * HOP_LENGTH))
     device = net.head.weight.device

@@ -27,10 +27,10 @@ from models.engine.patterns import to_decode
 from models.engine.requests import Completion, EngineError, Request
 from models.generator import MELODY, NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
+from models.melody.given import given_melody
 from models.musicgen.model import Told, load_model
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.windows import Window, Windowing
-from models.recording import Recording, RecordingError, read_recording
 from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
@@ -97,11 +97,9 @@ class MusicGenGenerator:
         try:
             if unknown := set(recipe["controls"]) - ({MELODY} if self._model.melodic else set()):
                 raise GenerationError(f"{self.version.name} has no control {min(unknown)!r}; say it in words")
-            melody = self._read_melody(recipe["controls"].get(MELODY), inputs)
+            melody = given_melody(recipe, inputs)
             told = self._model.condition(recipe["prompt"], None if melody is None else self._model.chroma(melody))
             samples = round(float(recipe["duration_s"]) * self._model.sample_rate_hz)
-        except RecordingError as error:
-            raise GenerationError(f"the melody: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
         heard = (
@@ -124,14 +122,6 @@ class MusicGenGenerator:
         except EngineError as error:
             del self._items[key]
             raise GenerationError(f"the prompt is too long: {error}") from error
-
-    def _read_melody(self, digest: str | None, inputs: Mapping[str, bytes]) -> Recording | None:
-        if digest is None:
-            return None
-        recording = read_recording(inputs[MELODY], "a melody")
-        if recording.digest != digest:
-            raise GenerationError(f"the recipe names the melody {digest}, given was {recording.digest}")
-        return recording
 
     def advance(self) -> Sequence[Outcome]:
         """Run some engine steps; return the pieces whose codes are complete."""

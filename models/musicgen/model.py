@@ -10,9 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.signal import resample_poly
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import (
@@ -28,6 +26,7 @@ from models.engine.requests import Conditioning
 from models.musicgen.checkpoint import SHARED, TIED, TOKENIZER_TENSOR
 from models.musicgen.decoder import PREFIX, MusicGenDecoder, decoder_state
 from models.recording import Recording
+from models.resampling import at_rate
 from models.weights import CorruptModelError, ModelVersion, load_tensors
 
 _CONFIGS = {"musicgen": MusicgenConfig, "musicgen_melody": MusicgenMelodyConfig}
@@ -110,7 +109,7 @@ class MusicGen(nn.Module):
         """Return chroma_FC of a melody as the melody variant is told it: the strongest pitch class, one-hot."""
         rate = self.sample_rate_hz
         extract = MusicgenMelodyFeatureExtractor(sampling_rate=rate, num_chroma=self.config.num_chroma)
-        mono_T = resample_poly(recording.mono_T, rate, recording.sample_rate_hz).astype(np.float32)
+        mono_T = at_rate(recording.mono_T, recording.sample_rate_hz, rate)
         chroma_1FC: Tensor = extract(mono_T, sampling_rate=rate, return_tensors="pt")["input_features"]
         return chroma_1FC[0]
 

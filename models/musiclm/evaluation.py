@@ -30,9 +30,10 @@ from models.evaluation.memorisation import Memorisation, memorisation, token_dis
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve, recall_at
 from models.evaluation.story import Section, StoryEvaluation, evaluate_story, story_figures
-from models.generator import NO_INPUTS, GenerationError, Generator
+from models.generator import GenerationError, Generator
 from models.judges.melody import MelodyJudge
 from models.judges.panel import Panel
+from models.making import make_all
 from models.material.clips import ClipSet
 from models.material.instruments import SOUNDS
 from models.material.synth import SAMPLE_RATE_HZ
@@ -149,19 +150,14 @@ def make(
     Raises:
         GenerationError: one could not be made.
     """
-    waiting, made, busy = list(enumerate(recipes))[::-1], dict[int, Waveform](), 0
-    while len(made) < len(recipes):
-        while waiting and busy < generator.slots:
-            number, recipe = waiting.pop()
-            generator.admit(str(number), recipe, inputs[number] if inputs else NO_INPUTS)
-            busy += 1
-        for outcome in generator.advance():
-            busy -= 1
-            if isinstance(outcome.result, GenerationError):
-                raise outcome.result
-            files = {file.role: file.data for file in generator.finish(outcome.result).files}
-            made[int(outcome.key)] = soundfile.read(BytesIO(files["waveform"]), dtype="float32")[0]
-            progress(len(made), len(recipes))
+    made: dict[int, Waveform] = {}
+    by_key = {str(number): recipe for number, recipe in enumerate(recipes)}
+    for key, product in make_all(generator, by_key, lambda key: inputs[int(key)]):
+        if isinstance(product, GenerationError):
+            raise product
+        files = {file.role: file.data for file in product.files}
+        made[int(key)] = soundfile.read(BytesIO(files["waveform"]), dtype="float32")[0]
+        progress(len(made), len(recipes))
     return [made[number] for number in range(len(recipes))]
 
 

@@ -27,6 +27,7 @@ from models.engine.engine import Engine
 from models.generator import MELODY, NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
 from models.melody.contour import REST, UNTOLD, Classes
+from models.melody.given import given_melody
 from models.melody.hearing import hear_melody
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
@@ -34,7 +35,6 @@ from models.musiclm.model import STAGES, StageName, load_model
 from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
 from models.personal import TASTE, opened_tokens, public
-from models.recording import RecordingError, read_recording
 from models.weights import ModelVersion
 
 STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
@@ -115,9 +115,7 @@ class MusicLMGenerator:
             telling = self._telling(recipe)
             samples = round(float(recipe["duration_s"]) * self._model.config.codec.sample_rate_hz)
             seed = int(recipe["seed"])
-            listened = self._listen(recipe["controls"].get(MELODY), inputs)
-        except RecordingError as error:
-            raise GenerationError(f"the melody: {error}") from error
+            listened = self._listen(recipe, inputs)
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no music: {type(error).__name__}: {error}") from error
         recipe = public(recipe)
@@ -144,23 +142,20 @@ class MusicLMGenerator:
             item.takes.append(take)
             self._submit(take)
 
-    def _listen(self, melody: str | None, inputs: Mapping[str, bytes]) -> _Listened | None:
-        """Hear the melody that a recipe names by its digest.
+    def _listen(self, recipe: Mapping[str, Json], inputs: Mapping[str, bytes]) -> _Listened | None:
+        """Hear the melody that a recipe names.
 
         Raises:
-            RecordingError: it cannot be read.
-            GenerationError: it is another than the recipe's.
+            GenerationError: it cannot be read, or is another.
         """
-        if melody is None:
-            return None
         started_at, began = datetime.now(UTC), time.perf_counter()
-        recording = read_recording(inputs[MELODY], "a melody")
-        if recording.digest != melody:
-            raise GenerationError(f"the recipe names the melody {melody}, given was {recording.digest}")
+        recording = given_melody(recipe, inputs)
+        if recording is None:
+            return None
         classes_F = hear_melody(recording, self._model.melody)
         record = StageRecord(
             name="listen",
-            input_digest=melody,
+            input_digest=recording.digest,
             output_digest=digest_of_bytes(classes_F.tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torchaudio
 from numpy.typing import NDArray
 
 from models.mulan.model import Mulan
@@ -34,12 +33,12 @@ class JointSpace:
         self.version = version
         try:
             self._mulan = Mulan(config_from(version.config["parts"]).mulan)
-            tensors = {
+            packed = {
                 name.removeprefix(_PART): tensor
-                for name, tensor in unpack(load_tensors(version, "cpu")).items()
+                for name, tensor in load_tensors(version, "cpu").items()
                 if name.startswith(_PART)
             }
-            self._mulan.load_state_dict(tensors, strict=True)
+            self._mulan.load_state_dict(unpack(packed), strict=True)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CorruptModelError(f"{version.path} has no MuLan of this code: {error}") from error
         self._mulan.eval().requires_grad_(requires_grad=False)
@@ -71,11 +70,3 @@ class JointSpace:
     def tokens(self, vector_E: NDArray[np.float32]) -> list[int]:
         """Return the tokens_P that stand for a point."""
         return self._mulan.tokens(torch.from_numpy(np.ascontiguousarray(vector_E))).tolist()
-
-
-def at_rate(waveform_T: NDArray[np.float32], sample_rate_hz: int, wanted_hz: int) -> NDArray[np.float32]:
-    """Return a mono waveform at another sample rate."""
-    if sample_rate_hz == wanted_hz:
-        return waveform_T
-    heard_T = torchaudio.functional.resample(torch.from_numpy(waveform_T), sample_rate_hz, wanted_hz)
-    return np.asarray(heard_T.numpy(), dtype=np.float32)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from models.generator import GenerationError, Generator, Json, Product
+from models.making import make_all
 from models.sampling import choose, uniform
 from models.score.controls import METRES, parse_key
 from models.score.corpus import Passage
@@ -90,27 +91,16 @@ def obedience(
     Raises:
         GenerationError: a draft could not be made.
     """
-    waiting = {str(n): recipe for n, recipe in enumerate(prompts(count, seed))}
-    asked = dict(waiting)
+    asked = {str(n): recipe for n, recipe in enumerate(prompts(count, seed))}
     judged: list[Obedience] = []
-    busy = 0
-    making_s = 0.0
-    while waiting or busy:
-        started = time.perf_counter()
-        while waiting and busy < generator.slots:
-            key = next(iter(waiting))
-            generator.admit(key, waiting.pop(key))
-            busy += 1
-        for outcome in generator.advance():
-            busy -= 1
-            if isinstance(outcome.result, GenerationError):
-                raise outcome.result
-            product = generator.finish(outcome.result)
-            making_s += time.perf_counter() - started
-            judged.append(judge(asked[outcome.key]["prompt"], asked[outcome.key]["ask"], product))
-            report(len(judged), count)
-            started = time.perf_counter()
+    making_s, started = 0.0, time.perf_counter()
+    for key, product in make_all(generator, asked):
+        if isinstance(product, GenerationError):
+            raise product
         making_s += time.perf_counter() - started
+        judged.append(judge(asked[key]["prompt"], asked[key]["ask"], product))
+        report(len(judged), count)
+        started = time.perf_counter()
     return judged, making_s
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import rfc8785
 import torch
-import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,11 +29,12 @@ from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName
 from models.musiclm.take import sampling_from
+from models.recording import Recording, RecordingError, read_recording
+from models.resampling import at_rate
 from models.singsong.estimates import Estimates, estimate, fits
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
 from models.singsong.take import SungTake
-from models.singsong.vocals import Vocals, VocalsError, read_vocals
 from models.weights import ModelVersion
 
 NO_WORDS = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
@@ -67,7 +67,7 @@ class _Item:
 
     recipe: Mapping[str, Json]
     asked: Accompany
-    vocals: Vocals
+    vocals: Recording
     tokens_GA: Tensor
     estimates: Estimates
     warnings: tuple[str, ...]
@@ -125,8 +125,8 @@ class SingSongGenerator:
                 raise GenerationError(f"{self.version.name} has no control {unknown[0]!r}; say it in the prompt")
             asked = Accompany(**recipe["controls"]["accompany"])
             samples = round(float(recipe["duration_s"]) * self._rate)
-            seed, vocals = int(recipe["seed"]), read_vocals(inputs[VOCALS])
-        except VocalsError as error:
+            seed, vocals = int(recipe["seed"]), read_recording(inputs[VOCALS], "a voice")
+        except RecordingError as error:
             raise GenerationError(f"the vocals: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise GenerationError(f"the recipe makes no accompaniment: {type(error).__name__}: {error}") from error
@@ -224,7 +224,7 @@ class SingSongGenerator:
         self,
         recipe: Mapping[str, Json],
         asked: Accompany,
-        vocals: Vocals,
+        vocals: Recording,
         seed: int,
         samples: int,
         started_at: datetime,
@@ -270,11 +270,8 @@ class SingSongGenerator:
             recipe, asked, vocals, tokens_GA, estimates, tuple(warnings), (record,), started_at, samples, self._takes
         )
 
-    def _at_own_rate(self, vocals: Vocals) -> NDArray[np.float32]:
-        mono_T = torch.from_numpy(np.ascontiguousarray(vocals.mono_T))
-        if vocals.sample_rate_hz != self._rate:
-            mono_T = torchaudio.functional.resample(mono_T, vocals.sample_rate_hz, self._rate)
-        return np.asarray(mono_T.numpy(), dtype=np.float32)
+    def _at_own_rate(self, vocals: Recording) -> NDArray[np.float32]:
+        return at_rate(vocals.mono_T, vocals.sample_rate_hz, self._rate)
 
     @torch.inference_mode()
     def _voice_in(self, mono_T: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -285,10 +282,8 @@ class SingSongGenerator:
         """Return what stands beside the accompaniment: the vocals as they came, or the voice taken out of a song."""
         if not item.asked.separate:
             return item.vocals.samples_TA
-        voice_T = torch.from_numpy(self._voice_in(self._at_own_rate(item.vocals)))
-        if item.vocals.sample_rate_hz != self._rate:
-            voice_T = torchaudio.functional.resample(voice_T, self._rate, item.vocals.sample_rate_hz)
-        return np.asarray(voice_T.numpy()[:, None], dtype=np.float32)
+        voice_T = self._voice_in(self._at_own_rate(item.vocals))
+        return at_rate(voice_T, self._rate, item.vocals.sample_rate_hz)[:, None]
 
     def _notes(self, item: _Item) -> NDArray[np.int64]:
         mono_T = self._at_own_rate(item.vocals)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import tiny_singsong
 
-from models.singsong.vocals import VocalsError, read_vocals
+from models.recording import RecordingError, read_recording
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from models.singsong.vocals import VocalsError, read_vocals
 def test_sound_files_of_every_common_kind_are_read(kind, subtype):
     out = io.BytesIO()
     soundfile.write(out, tiny_singsong.sung(rate_hz=44_100, channels=2), 44_100, format=kind, subtype=subtype)
-    vocals = read_vocals(out.getvalue())
+    vocals = read_recording(out.getvalue(), "a voice")
     assert (vocals.sample_rate_hz, vocals.samples_TA.shape[1]) == (44_100, 2)
     assert vocals.duration_s == pytest.approx(2.0, abs=0.1)
     assert vocals.warnings == ()
@@ -36,7 +36,7 @@ REFUSED = {
     "silence": (tiny_singsong.file(np.zeros((32_000, 1), dtype=np.float32)), "silent"),
     "two hours": (
         tiny_singsong.file(np.zeros((7200 * 100, 1)), 100, "PCM_U8"),
-        "7200.0 s long; vocals have 1 to 900 s",
+        "7200.0 s long; a voice has 1 to 900 s",
     ),
     "not a number": (tiny_singsong.file(np.full((32_000, 1), np.nan), subtype="FLOAT"), "damaged"),
 }
@@ -45,13 +45,13 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_sung_along_with_is_refused_in_one_line(name):
     data, problem = REFUSED[name]
-    with pytest.raises(VocalsError, match=problem) as refused:
-        read_vocals(data)
+    with pytest.raises(RecordingError, match=problem) as refused:
+        read_recording(data, "a voice")
     assert "\n" not in str(refused.value)
 
 
 def test_what_is_amiss_and_can_still_be_used_is_a_warning():
-    coarse = read_vocals(tiny_singsong.file(tiny_singsong.sung(rate_hz=8000), 8000, "PCM_U8"))
-    clipped = read_vocals(tiny_singsong.file(np.clip(9 * tiny_singsong.sung(), -1, 1)))
+    coarse = read_recording(tiny_singsong.file(tiny_singsong.sung(rate_hz=8000), 8000, "PCM_U8"), "a voice")
+    clipped = read_recording(tiny_singsong.file(np.clip(9 * tiny_singsong.sung(), -1, 1)), "a voice")
     assert [warning.split()[0] for warning in coarse.warnings] == ["kept", "a"]
     assert "clipped" in clipped.warnings[0]
