@@ -52,6 +52,7 @@ def model(base: Base, seed: int = 0, hearing: HearingConfig = HEARING) -> SingSo
                     torch.nn.init.normal_(parameter, std=0.3)
         for layer in (made.notes.first, made.notes.second, made.notes.out):
             torch.nn.init.normal_(layer.weight, std=1.0)  # unlike sounds are unlike notes
+        made.notes.first.weight -= made.notes.first.weight.mean(dim=1, keepdim=True)  # however loud they are
     return made.eval().requires_grad_(requires_grad=False)
 
 

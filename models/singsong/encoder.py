@@ -37,10 +37,12 @@ class VocalEncoder(nn.Module):
         self.blocks = nn.ModuleList(ConformerBlock(config.width, config.heads, 0.0) for _ in range(config.layers))
         self._rotary = TrunkConfig(layers=1, width=config.width, heads=config.heads, feed_forward=1)
 
-    def forward(self, vocals_BGA: Tensor) -> Tensor:
-        """Return frames_BGE."""
+    def forward(self, vocals_BGA: Tensor, added_BGE: Tensor | None = None) -> Tensor:
+        """Return frames_BGE; `added_BGE` is what else is known of each frame."""
         offsets = torch.arange(self.config.codebooks, device=vocals_BGA.device) * self.config.entries
         x_BGE: Tensor = self.codes(vocals_BGA + offsets).sum(dim=-2)
+        if added_BGE is not None:
+            x_BGE = x_BGE + added_BGE
         table = rotary_table(self._rotary, torch.arange(x_BGE.shape[1], device=x_BGE.device)).to(x_BGE.dtype)
         for block in self.blocks:
             x_BGE = block(x_BGE, table)

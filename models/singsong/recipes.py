@@ -30,13 +30,13 @@ VARIANTS: Final = {  # what the ablation compares, each with the remedies of the
 
 def separator(manifest: str) -> tuple[SeparatorTrainingConfig, Schedule]:
     """Return the recipe of the separator."""
-    schedule = Schedule(steps=6000, learning_rate=2e-3, warmup=100, last=0.03, evaluate_every=500)
+    schedule = Schedule(steps=1200, learning_rate=2e-3, warmup=50, last=0.03, evaluate_every=200)
     return SeparatorTrainingConfig(separator=SeparatorConfig(), manifest=manifest), schedule
 
 
 def notes(manifest: str, features: int) -> tuple[NoteTrainingConfig, Schedule]:
     """Return the recipe of the head that hears notes."""
-    schedule = Schedule(steps=4000, learning_rate=3e-3, warmup=50, last=0.02, evaluate_every=500)
+    schedule = Schedule(steps=1300, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=260)
     return NoteTrainingConfig(head=NoteHeadConfig(features=features), manifest=manifest), schedule
 
 
@@ -48,7 +48,7 @@ def harmony(manifest: str, tokens: tuple[int, int, float]) -> tuple[HarmonyTrain
         codebooks=1 if with_notes else codebooks, entries=NOTES + 1 if with_notes else entries,
         frame_rate_hz=frame_rate_hz, width=64, layers=2,
     )  # fmt: skip
-    schedule = Schedule(steps=3000, learning_rate=3e-3, warmup=50, last=0.02, evaluate_every=300)
+    schedule = Schedule(steps=800, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=200)
     return HarmonyTrainingConfig(encoder=encoder, manifest=manifest, transposed=with_notes), schedule
 
 

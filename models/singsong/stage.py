@@ -43,9 +43,11 @@ class SungStage(nn.Module):
         width = config.decoder.trunk.width
         self.config, self.decoder, self.encoder = config, Stage(config.decoder), VocalEncoder(config.encoder)
         self.out, self.guide = nn.Linear(config.encoder.width, width), nn.Linear(GUIDE, width)
+        self.guide_ahead = nn.Linear(GUIDE, config.encoder.width)
         self.unheard_D = nn.Parameter(torch.zeros(width))
         nn.init.normal_(self.out.weight, std=0.02 * config.encoder.width**-0.5)
-        nn.init.normal_(self.guide.weight, std=0.1)
+        nn.init.normal_(self.guide.weight, std=0.02)
+        nn.init.normal_(self.guide_ahead.weight, std=0.1)
 
     def begin(self, start: Start) -> None:
         """Have the decoder begin as a stage of a MusicLM."""
@@ -56,7 +58,8 @@ class SungStage(nn.Module):
 
     def hear(self, vocals_BGA: Tensor, guide_BGH: Tensor, steps: int) -> Tensor:
         """Return heard_BND: what is added to the decoder's input at each of so many steps."""
-        heard_BGD: Tensor = self.out(self.encoder(vocals_BGA)) + self.guide(guide_BGH.to(self.guide.weight.dtype))
+        guide_BGH = evened(guide_BGH).to(self.guide.weight.dtype)
+        heard_BGD: Tensor = self.out(self.encoder(vocals_BGA, self.guide_ahead(guide_BGH))) + self.guide(guide_BGH)
         frames = torch.arange(steps, device=heard_BGD.device) * self.config.encoder.frame_rate_hz
         at_N = (frames / self.config.frame_rate_hz).long().clamp(max=heard_BGD.shape[1] - 1)
         return heard_BGD[:, at_N]
@@ -70,6 +73,7 @@ class SungStage(nn.Module):
         prefix_BP: Tensor,
         told_B: Tensor,
         added_BNA: Tensor | None,
+        forgotten_BN: Tensor | None = None,
     ) -> Tensor:
         """Return logits_BNKV of every step's codes, given those before.
 
@@ -81,8 +85,17 @@ class SungStage(nn.Module):
             prefix_BP: MuLan tokens.
             told_B: False for items whose prefix is left untold.
             added_BNA: codes added to each step's input, if the decoder has any.
+            forgotten_BN: True for steps whose codes the steps after them are not given.
         """
         heard_BND = self.hear(vocals_BGA, guide_BGH, codes_BNK.shape[1])
         heard_BND = torch.where(heard_B[:, None, None], heard_BND, self.unheard_D.to(heard_BND.dtype))
-        x_BTD = self.decoder.inputs(codes_BNK, prefix_BP, told_B, added_BNA, heard_BND)
+        given_BNK = codes_BNK
+        if forgotten_BN is not None:
+            given_BNK = codes_BNK.masked_fill(forgotten_BN[..., None], self.config.decoder.hole)
+        x_BTD = self.decoder.inputs(given_BNK, prefix_BP, told_B, added_BNA, heard_BND)
         return self.decoder.score(codes_BNK, x_BTD)
+
+
+def evened(guide_BGH: Tensor) -> Tensor:
+    """Return a guide whose values are all of the size of one: 0 is a pitch class's even share."""
+    return torch.cat([guide_BGH[..., :12] * 12 - 1, guide_BGH[..., 12:] * 2 - 1], dim=-1)

@@ -4,6 +4,10 @@ The decoder begins as the stage of the MusicLM that the parts come from: it know
 goes with a voice is to be learnt. A share of the items hears no vocals, which guidance needs; half are told no words,
 as words are optional in use.
 
+The codes just before a step say nearly everything of it, so a stage has little to learn from what is sung. Half of the
+items therefore forget their own codes, one in four all of them: what is sung is then all there is to go by. The guide
+is mixed, in proportions that are drawn, of the true accompaniment's and of what is guessed from the vocals.
+
 Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, G frames of the vocals, A tokens a frame.
 """
 
@@ -46,7 +50,8 @@ class SungTrainingConfig:
     from_caption: float = 0.5
     untold: float = 0.5
     unheard: float = 0.1
-    truly_guided: float = 0.5  # by the true accompaniment's guide; the others by what is guessed from the vocals
+    forgetful: float = 0.5  # share of items that forget codes of their own, half of these all
+    least_true: float = 0.3  # of the guide; the rest is guessed from the vocals
     encoder_rate: float = 2.0  # of the learning rate: the encoder begins from nothing
     weight_decay: float = 0.05
     averaging: float = 0.99
@@ -75,6 +80,7 @@ class _Batch:
     prefix_BP: Tensor
     told_B: Tensor
     added_BNA: Tensor | None
+    forgotten_BN: Tensor | None
 
 
 class SungTrainee:
@@ -123,16 +129,22 @@ class SungTrainee:
 
     @torch.inference_mode()
     def evaluate(self) -> Metrics:
-        """Return nats a code on held-out songs, for each codebook: with their vocals, and with another song's.
+        """Return nats a code on held-out songs, for each codebook: with their vocals, with another song's, unheard.
 
-        The guide is what is guessed from the vocals, as in use.
+        The guide is what is guessed from the vocals, as in use; `truly_guided` has the accompaniment's own.
         """
         stage = cast(SungStage, self.average.module)
         self.stage.eval()
         figures: Metrics = {}
-        for name, own in (("validation", True), ("other_vocals", False)):
+        for name, own, true in (
+            ("validation", True, 0.0),
+            ("other_vocals", False, 0.0),
+            ("truly_guided", True, 1.0),
+        ):
             rows = [
-                self._nats(stage, self._batch(self._validation, generator(self.config.seed, 2, number), own=own))
+                self._nats(
+                    stage, self._batch(self._validation, generator(self.config.seed, 2, number), own=own, true=true)
+                )
                 for number in range(_VALIDATION_BATCHES)
             ]
             figures |= {f"{name}_{k}": round(float(x), 4) for k, x in enumerate(torch.stack(rows).mean(dim=0))}
@@ -164,6 +176,7 @@ class SungTrainee:
                 batch.prefix_BP,
                 batch.told_B,
                 batch.added_BNA,
+                batch.forgotten_BN,
             )
         decoder = config.stage.decoder
         targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == decoder.hole, -1)
@@ -176,7 +189,10 @@ class SungTrainee:
             ]
         )
 
-    def _batch(self, numbers: np.ndarray, rng: np.random.Generator, *, own: bool = True) -> _Batch:
+    def _batch(
+        self, numbers: np.ndarray, rng: np.random.Generator, *, own: bool = True, true: float | None = None
+    ) -> _Batch:
+        """Draw items; with `true`, the share of the true guide, they are to be measured on, and forget nothing."""
         config, tokens = self.config, self.tokens
         chosen = torch.from_numpy(rng.choice(numbers, config.batch))
         frames = tokens.semantic_NQ.shape[1]
@@ -190,10 +206,10 @@ class SungTrainee:
         per_frame = tokens.vocals_NGA.shape[1] // frames
         singing = chosen if own else chosen.roll(1)
         sung = slice(per_frame * start, per_frame * (start + crop))
-        vocals, guide = tokens.vocals_NGA[singing, sung].long(), tokens.guessed_NGH[singing, sung].float()
-        if self.stage.training:
-            truly = torch.from_numpy(rng.random(config.batch) < config.truly_guided)
-            guide = torch.where(truly[:, None, None], tokens.true_NGH[chosen, sung].float(), guide)
+        vocals = tokens.vocals_NGA[singing, sung].long()
+        drawn = rng.uniform(config.least_true, 1.0, (config.batch, 1, 1)).astype(np.float32)
+        share = torch.from_numpy(drawn) if true is None else true
+        guide = share * tokens.true_NGH[chosen, sung].float() + (1 - share) * tokens.guessed_NGH[singing, sung].float()
         semantic = tokens.semantic_NQ[chosen, start : start + crop].long()
         added = None
         if config.kind == "semantic":
@@ -202,8 +218,18 @@ class SungTrainee:
             codes_BFK = tokens.codes_NFK[chosen, 2 * start : 2 * (start + crop)].long()
             codes_BNK = delayed(codes_BFK[..., : config.stage.decoder.codebooks], config.stage.decoder.hole)
             added = heard_by(semantic, codes_BNK.shape[1]).to(self.device)
+        forgotten = None if true is not None else _forgotten(config, codes_BNK.shape[1], rng).to(self.device)
         moved = [x.to(self.device) for x in (codes_BNK, vocals, guide, heard, prefix, told)]
-        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], added)
+        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], added, forgotten)
+
+
+def _forgotten(config: SungTrainingConfig, steps: int, rng: np.random.Generator) -> Tensor:
+    """Draw forgotten_BN: of some items all steps, of as many a share that is drawn."""
+    share = rng.random(config.batch)
+    kind = rng.random(config.batch)
+    share[kind < config.forgetful / 2] = 1.0
+    share[kind >= config.forgetful] = 0.0
+    return torch.from_numpy(rng.random((config.batch, steps)) < share[:, None])
 
 
 def _pair_s(tokens: SungTokens, config: SungTrainingConfig) -> float:
