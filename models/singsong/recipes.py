@@ -68,10 +68,10 @@ def stage(
     match kind:
         case "semantic":
             seed, batch, seconds = 13, 16, 10.0
-            schedule = Schedule(steps=1500, learning_rate=1e-3, warmup=50, last=0.03, evaluate_every=250)
+            schedule = Schedule(steps=1200, learning_rate=1e-3, warmup=50, last=0.03, evaluate_every=150)
         case "coarse":
             seed, batch, seconds = 14, 8, 8.0
-            schedule = Schedule(steps=4500, learning_rate=1e-3, warmup=100, last=0.03, evaluate_every=250)
+            schedule = Schedule(steps=3600, learning_rate=1e-3, warmup=100, last=0.03, evaluate_every=200)
     config = SungTrainingConfig(
         stage=size, kind=kind, hearing=hearing, manifest=manifest, start=start, seed=seed, batch=batch,
         seconds=seconds,
