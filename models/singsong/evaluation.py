@@ -31,6 +31,7 @@ from models.generator import GenerationError, Generator
 from models.judges.melody import MelodyJudge, contour_correlation
 from models.judges.panel import Panel
 from models.judges.tonality import Key, key_of, parse_key
+from models.making import make_all
 from models.score.key import find_key, pitch_class_weights
 from models.singsong.base import Base
 from models.singsong.generator import NO_WORDS, VOCALS
@@ -85,23 +86,22 @@ def accompany(
     Raises:
         GenerationError: one could not be made.
     """
-    waiting, made, busy = list(enumerate(vocals))[::-1], dict[int, Waveform](), 0
-    while len(made) < len(vocals):
-        while waiting and busy < generator.slots:
-            number, sung = waiting.pop()
-            file = io.BytesIO()
-            soundfile.write(file, sung, RATE_HZ, format="FLAC", subtype="PCM_16")
-            data = file.getvalue()
-            generator.admit(str(number), _recipe(data, number), {VOCALS: data})
-            busy += 1
-        for outcome in generator.advance():
-            busy -= 1
-            if isinstance(outcome.result, GenerationError):
-                raise outcome.result
-            files = {each.role: each.data for each in generator.finish(outcome.result).files}
-            made[int(outcome.key)] = soundfile.read(io.BytesIO(files["accompaniment"]), dtype="float32")[0]
-            progress(len(made), len(vocals))
+    files = [_file(sung) for sung in vocals]
+    recipes = {str(number): _recipe(data, number) for number, data in enumerate(files)}
+    made: dict[int, Waveform] = {}
+    for key, product in make_all(generator, recipes, lambda key: {VOCALS: files[int(key)]}):
+        if isinstance(product, GenerationError):
+            raise product
+        data = next(each.data for each in product.files if each.role == "accompaniment")
+        made[int(key)] = soundfile.read(io.BytesIO(data), dtype="float32")[0]
+        progress(len(made), len(vocals))
     return [made[number] for number in range(len(vocals))]
+
+
+def _file(sung: Waveform) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, sung, RATE_HZ, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
 
 
 def _recipe(data: bytes, seed: int) -> dict[str, Any]:

@@ -4,9 +4,9 @@ The decoder begins as the stage of the MusicLM that the parts come from: it know
 goes with a voice is to be learnt. A share of the items hears no vocals, which guidance needs; half are told no words,
 as words are optional in use.
 
-The codes just before a step say nearly everything of it, so a stage has little to learn from what is sung. Half of the
-items therefore forget their own codes, one in four all of them: what is sung is then all there is to go by. The guide
-is mixed, in proportions that are drawn, of the true accompaniment's and of what is guessed from the vocals.
+The codes just before a step say nearly everything of it, so a stage has little to learn from what is sung. Half of
+the items therefore forget their own codes, one in four all of them: what is sung is then all there is to go by. The
+guide is mixed, in proportions that are drawn, of the true accompaniment's and of what is guessed from the vocals.
 
 Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, G frames of the vocals, A tokens a frame.
 """
@@ -209,7 +209,9 @@ class SungTrainee:
         vocals = tokens.vocals_NGA[singing, sung].long()
         drawn = rng.uniform(config.least_true, 1.0, (config.batch, 1, 1)).astype(np.float32)
         share = torch.from_numpy(drawn) if true is None else true
-        guide = share * tokens.true_NGH[chosen, sung].float() + (1 - share) * tokens.guessed_NGH[singing, sung].float()
+        guide = (
+            share * tokens.true_NGH[chosen, sung].float() + (1 - share) * tokens.guessed_NGH[singing, sung].float()
+        )
         semantic = tokens.semantic_NQ[chosen, start : start + crop].long()
         added = None
         if config.kind == "semantic":

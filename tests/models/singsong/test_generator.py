@@ -9,6 +9,7 @@ import tiny_singsong
 
 from models.digests import digest_of_bytes
 from models.generator import GenerationError
+from models.making import make_all
 from models.musiclm.codes_file import read_codes
 from models.registry import load_generator
 from models.weights import UnusableModelError
@@ -32,16 +33,9 @@ def recipe(vocals=VOICE, seed=1, duration_s=2.0, prompt="accompaniment", **asked
 
 
 def make(generator, *pieces):
-    waiting, made, busy = list(enumerate(pieces)), {}, 0
-    while len(made) < len(pieces):
-        while waiting and busy < generator.slots:
-            number, (each, vocals) = waiting.pop(0)
-            generator.admit(str(number), each, {"vocals": vocals})
-            busy += 1
-        for outcome in generator.advance():
-            busy -= 1
-            made[int(outcome.key)] = generator.finish(outcome.result)
-    return [made[number] for number in range(len(pieces))]
+    recipes = {str(number): each for number, (each, _) in enumerate(pieces)}
+    made = dict(make_all(generator, recipes, lambda key: {"vocals": pieces[int(key)][1]}))
+    return [made[key] for key in recipes]
 
 
 def data(product, role):
