@@ -18,6 +18,8 @@ _FFT, _HOP = 1024, 160
 _LIKELY_BPM, _SPREAD_OCTAVES = 100.0, 0.9
 _SLOWEST_BPM, _FASTEST_BPM = 45.0, 190.0
 _SMOOTH_S = 1.0
+_STEADY = 1e-6  # what changes less does not change
+_SPREAD_IN_TUNE, _SPREAD_IN_TIME = 0.027, 0.083
 Frames = NDArray[np.float64]
 
 
@@ -51,6 +53,14 @@ def onset_curve(mono_T: NDArray[np.float32], sample_rate_hz: int) -> Frames:
     width = max(round(_SMOOTH_S * sample_rate_hz / _HOP), 1)
     around = np.convolve(rise, np.ones(width) / width, mode="same")
     return np.asarray(np.maximum(rise - around, 0.0))
+
+
+def onset_strength(mono_T: NDArray[np.float32], sample_rate_hz: int, frames: int) -> Frames:
+    """Return how much begins in each of so many frames, 0 to 1: 1 is as much as in the strongest fiftieth of them."""
+    onsets_F = onset_curve(mono_T, sample_rate_hz)
+    at = np.linspace(0, len(onsets_F), frames + 1).astype(int)
+    peaks_G = np.maximum.reduceat(onsets_F, np.minimum(at[:-1], len(onsets_F) - 1))
+    return np.asarray(np.clip(peaks_G / max(float(np.quantile(peaks_G, 0.98)), 1e-9), 0, 1))
 
 
 def tempo(onsets_F: Frames, frame_rate_hz: float) -> tuple[float, float]:
@@ -87,6 +97,22 @@ def chroma(mono_T: NDArray[np.float32], sample_rate_hz: int, frame_rate_hz: floa
     found = (folded @ spectrum[used] ** 1.5).T
     sums = found.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(found, sums, out=np.zeros_like(found), where=sums > 1e-9))
+
+
+def in_time(
+    accompaniment_T: NDArray[np.float32], sample_rate_hz: int, expected_G: NDArray[np.floating], rate_hz: float
+) -> float:
+    """Return how well an accompaniment keeps time: the correlation of its onsets with those that are expected."""
+    frames = min(len(expected_G), int(len(accompaniment_T) / sample_rate_hz * rate_hz))
+    onsets_G = onset_strength(accompaniment_T[: round(frames / rate_hz * sample_rate_hz)], sample_rate_hz, frames)
+    if min(float(onsets_G.std()), float(expected_G[:frames].std())) < _STEADY:
+        return 0.0
+    return float(np.corrcoef(onsets_G, expected_G[:frames])[0, 1])
+
+
+def suits(in_tune: float, in_time: float) -> float:
+    """Return one figure of both (`fits`, `in_time`), in spreads among real accompaniments of other songs."""
+    return in_tune / _SPREAD_IN_TUNE + in_time / _SPREAD_IN_TIME
 
 
 def fits(

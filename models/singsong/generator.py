@@ -31,7 +31,7 @@ from models.musiclm.model import STAGES, StageName
 from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
-from models.singsong.estimates import Estimates, estimate, fits
+from models.singsong.estimates import Estimates, estimate, fits, in_time, suits
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
 from models.singsong.take import SungTake
@@ -69,6 +69,8 @@ class _Item:
     asked: Accompany
     vocals: Recording
     tokens_GA: Tensor
+    guide_GH: Tensor
+    notes_G: NDArray[np.int64]
     estimates: Estimates
     warnings: tuple[str, ...]
     records: tuple[StageRecord, ...]
@@ -135,10 +137,10 @@ class SingSongGenerator:
         item = self._heard(recipe, asked, vocals, seed, samples, started_at, began)
         self._items[key] = item
         frames = math.ceil(samples / self._model.base.codec.config.hop_length)
-        prefix_P, guide_GH = self._prefix(recipe["prompt"]), self._guide(item.tokens_GA)
+        prefix_P = self._prefix(recipe["prompt"])
         for number in range(self._takes):
             take = SungTake(
-                key, number, seed, item.tokens_GA, guide_GH, prefix_P, self._model, self._sampling, frames
+                key, number, seed, item.tokens_GA, item.guide_GH, prefix_P, self._model, self._sampling, frames
             )
             item.takes.append(take)
             self._submit(take)
@@ -158,7 +160,7 @@ class SingSongGenerator:
         return outcomes
 
     def finish(self, drafted: _Item) -> Product:
-        """Decode all takes, keep the one that goes best with the notes, and mix it.
+        """Decode all takes, keep the one that goes best with the notes and their time, and mix it.
 
         Raises:
             GenerationError: nothing of it can be heard.
@@ -166,9 +168,10 @@ class SingSongGenerator:
         item, began, started_at = drafted, time.perf_counter(), datetime.now(UTC)
         rate_hz = self._model.hearing.frame_rate_hz
         waveforms = [self._decode(take.codes_FK)[: item.samples] for take in item.takes]
-        notes_G = self._notes(item)
-        scores = [round(fits(waveform, self._rate, notes_G, rate_hz), 6) for waveform in waveforms]
-        best = max(range(len(scores)), key=lambda n: scores[n])
+        onsets_G = item.guide_GH[:, -1].cpu().numpy()
+        in_tune = [round(fits(waveform, self._rate, item.notes_G, rate_hz), 6) for waveform in waveforms]
+        timed = [round(in_time(waveform, self._rate, onsets_G, rate_hz), 6) for waveform in waveforms]
+        best = max(range(len(waveforms)), key=lambda n: suits(in_tune[n], timed[n]))
         take, played_T = item.takes[best], waveforms[best]
         codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
         decoded = StageRecord(
@@ -177,7 +180,7 @@ class SingSongGenerator:
             output_digest=digest_of_bytes(played_T.astype("<f4").tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"fit_of_takes": scores, "take": best},
+            detail={"in_tune_of_takes": in_tune, "in_time_of_takes": timed, "take": best},
         )
         began, started_at = time.perf_counter(), datetime.now(UTC)
         try:
@@ -194,10 +197,16 @@ class SingSongGenerator:
                     "accompaniment_gain_db": mixed.accompaniment_gain_db, "loudness_lufs": mixed.loudness_lufs,
                     "peak_dbfs": mixed.peak_dbfs},
         )  # fmt: skip
-        return self._product(item, take, mixed, codes, (decoded, mixing), scores[best])
+        return self._product(item, take, mixed, codes, (decoded, mixing), (in_tune[best], timed[best]))
 
     def _product(
-        self, item: _Item, take: SungTake, mixed: Mixed, codes: bytes, last: tuple[StageRecord, ...], score: float
+        self,
+        item: _Item,
+        take: SungTake,
+        mixed: Mixed,
+        codes: bytes,
+        last: tuple[StageRecord, ...],
+        fit: tuple[float, float],
     ) -> Product:
         stems = (("waveform", "mix.flac", mixed.mix), ("accompaniment", "accompaniment.flac", mixed.accompaniment),
                  ("vocals", "vocals.flac", mixed.vocals))  # fmt: skip
@@ -209,7 +218,8 @@ class SingSongGenerator:
             stages=(*item.records, *self._stage_records(item, take), *last),
             attributes={
                 "title": words,
-                "fit": round(score, 4),
+                "in_tune": fit[0],
+                "in_time": fit[1],
                 "takes": len(item.takes),
                 "take": take.number,
                 "sample_rate_hz": mixed.sample_rate_hz,
@@ -267,7 +277,18 @@ class SingSongGenerator:
             },
         )
         return _Item(
-            recipe, asked, vocals, tokens_GA, estimates, tuple(warnings), (record,), started_at, samples, self._takes
+            recipe,
+            asked,
+            vocals,
+            tokens_GA,
+            self._guide(tokens_GA),
+            notes_G,
+            estimates,
+            tuple(warnings),
+            (record,),
+            started_at,
+            samples,
+            self._takes,
         )
 
     def _at_own_rate(self, vocals: Recording) -> NDArray[np.float32]:
@@ -284,10 +305,6 @@ class SingSongGenerator:
             return item.vocals.samples_TA
         voice_T = self._voice_in(self._at_own_rate(item.vocals))
         return at_rate(voice_T, self._rate, item.vocals.sample_rate_hz)[:, None]
-
-    def _notes(self, item: _Item) -> NDArray[np.int64]:
-        mono_T = self._at_own_rate(item.vocals)
-        return self._model.hearing.notes(self._voice_in(mono_T) if item.asked.separate else mono_T)
 
     @torch.inference_mode()
     def _guide(self, tokens_GA: Tensor) -> Tensor:

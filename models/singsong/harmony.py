@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.singsong.encoder import EncoderConfig, VocalEncoder
-from models.singsong.estimates import chroma, onset_curve
+from models.singsong.estimates import chroma, onset_strength
 from models.training.averaging import Average
 from models.training.draws import generator
 from models.training.run import Metrics
@@ -58,10 +58,7 @@ def true_guide(
     smooth = np.stack([np.convolve(row, np.ones(width) / width, mode="same") for row in classes.T], axis=1)
     sums = smooth.sum(axis=1, keepdims=True)
     smooth = np.where(sums > 1e-6, smooth / np.maximum(sums, 1e-6), 1 / 12)
-    onsets = onset_curve(accompaniment_T, sample_rate_hz)
-    at = np.linspace(0, len(onsets), frames + 1).astype(int)
-    peaks = np.maximum.reduceat(onsets, np.minimum(at[:-1], len(onsets) - 1))
-    onsets = np.clip(peaks / max(float(np.quantile(peaks, 0.98)), 1e-9), 0, 1)
+    onsets = onset_strength(accompaniment_T, sample_rate_hz, frames)
     return np.concatenate([smooth, onsets[:, None]], axis=1).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ from models.judges.tonality import parse_key
 from models.material.labels import Labels
 from models.registry import load_generator
 from models.singsong.base import read_base
-from models.singsong.estimates import estimate, fits
+from models.singsong.estimates import estimate, fits, in_time, onset_strength, suits
 from models.singsong.evaluation import beat_alignment, chroma_agreement, coherence, is_related, true_key
 from models.singsong.hearing import note_tokens
 from models.singsong.pairs import Pair
@@ -45,6 +45,15 @@ def test_a_chord_of_the_notes_sung_agrees_and_a_foreign_one_does_not():
 def test_strokes_on_the_beat_align_and_those_between_do_not():
     on, between = _chords((48, 52), late_s=0.0), _chords((48, 52), late_s=0.25)
     assert beat_alignment(on, _pair()) > 1.0 > 0.0 > beat_alignment(between, _pair())
+
+
+def test_strokes_where_they_are_expected_are_in_time_and_go_before_those_that_are_not():
+    expected = onset_strength(_chords((60, 64), beat_s=0.48), RATE, 250)
+    on, between = (_chords((48, 52), beat_s=0.48, late_s=late) for late in (0.0, 0.24))
+    timed = [in_time(x, RATE, expected, 25.0) for x in (on, between)]
+    assert timed[0] > 0.5 > 0.0 > timed[1]
+    assert in_time(on, RATE, np.full(250, 0.5), 25.0) == 0.0
+    assert suits(0.02, timed[0]) > suits(0.05, timed[1])
 
 
 def test_related_keys_are_those_a_listener_would_forgive():
