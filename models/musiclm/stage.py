@@ -153,10 +153,15 @@ class Stage(nn.Module):
         return _summed(self.added, codes_NA, self.config.added_entries)
 
     def forward(
-        self, codes_BNK: Tensor, prefix_BP: Tensor | None, told_B: Tensor | None, added_BNA: Tensor | None
+        self,
+        codes_BNK: Tensor,
+        prefix_BP: Tensor | None,
+        told_B: Tensor | None,
+        added_BNA: Tensor | None,
+        forgotten_BN: Tensor | None = None,
     ) -> Tensor:
         """Return logits_BNKV of every step's codes, given those before; arguments are those of `inputs`."""
-        return self.score(codes_BNK, self.inputs(codes_BNK, prefix_BP, told_B, added_BNA))
+        return self.score(codes_BNK, self.inputs(codes_BNK, prefix_BP, told_B, added_BNA, forgotten_BN=forgotten_BN))
 
     def score(self, codes_BNK: Tensor, x_BTD: Tensor) -> Tensor:
         """Return logits_BNKV of every step's codes from what the trunk is fed."""
@@ -171,6 +176,7 @@ class Stage(nn.Module):
         told_B: Tensor | None,
         added_BNA: Tensor | None,
         heard_BND: Tensor | None = None,
+        forgotten_BN: Tensor | None = None,
     ) -> Tensor:
         """Return x_BTD, what the trunk is fed: the prefix, and for each step the codes before it.
 
@@ -180,12 +186,15 @@ class Stage(nn.Module):
             told_B: False for items whose prefix is left untold, which guidance learns from.
             added_BNA: codes added to each step's input, if the stage has any.
             heard_BND: what else is added to each step's input.
+            forgotten_BN: True for steps whose codes are not given to the one after, if any.
         """
         batch, steps, _ = codes_BNK.shape
         rows = [self.start_1D.expand(batch, 1, -1)]
         if prefix_BP is not None and told_B is not None:
             told = torch.where(told_B[:, None, None], self._prefix_rows(prefix_BP), self.untold_PD)
             rows.insert(0, told)
+        if forgotten_BN is not None:
+            codes_BNK = codes_BNK.masked_fill(forgotten_BN[..., None], self.config.hole)
         rows.append(self.embed(codes_BNK[:, :-1], codes_BNK))
         x_BTD = torch.cat(rows, dim=1)
         before = x_BTD.shape[1] - steps

@@ -2,7 +2,7 @@
 
 MuLan tokens of the audio condition the training, as in the paper; a share of the items is told by the tokens of a
 caption instead, which closes the gap between the two towers that a small model leaves, and a share is told nothing,
-which guidance needs.
+which guidance needs. A share may forget codes of its own (`models.training.forgetting`).
 
 Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, A added codebooks, F codec frames.
 """
@@ -24,6 +24,7 @@ from models.musiclm.stage import Stage, StageConfig, heard_by, held_for, with_me
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
 from models.training.draws import generator, torch_generator
+from models.training.forgetting import forgotten
 from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
@@ -47,6 +48,7 @@ class StageTrainingConfig:
     weight_decay: float = 0.05
     averaging: float = 0.998
     melody_told: float = 0.0
+    forgetful: float = 0.0
     dtype: str = "bfloat16"
 
 
@@ -56,6 +58,7 @@ class _Batch:
     prefix_BP: Tensor | None
     told_B: Tensor | None
     added_BNA: Tensor | None
+    forgotten_BN: Tensor | None
 
 
 class StageTrainee:
@@ -98,7 +101,8 @@ class StageTrainee:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         self.stage.train()
-        loss = self._nats(self.stage, self._batch(self._training, generator(self.config.seed, 1, step))).mean()
+        batch = self._batch(self._training, generator(self.config.seed, 1, step), self.config.forgetful)
+        loss = self._nats(self.stage, batch).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.stage.parameters(), 1.0)
@@ -125,7 +129,7 @@ class StageTrainee:
             self.device.type, getattr(torch, self.config.dtype), enabled=self.config.dtype != "float32"
         )
         with autocast:
-            logits_BNKV = stage(batch.codes_BNK, batch.prefix_BP, batch.told_B, batch.added_BNA)
+            logits_BNKV = stage(batch.codes_BNK, batch.prefix_BP, batch.told_B, batch.added_BNA, batch.forgotten_BN)
         targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == stage.config.hole, -1)
         return torch.stack(
             [
@@ -136,7 +140,7 @@ class StageTrainee:
             ]
         )
 
-    def _batch(self, numbers: np.ndarray, rng: np.random.Generator) -> _Batch:
+    def _batch(self, numbers: np.ndarray, rng: np.random.Generator, forgetful: float = 0.0) -> _Batch:
         config = self.config
         chosen = torch.from_numpy(rng.choice(numbers, config.batch))
         whole = (
@@ -169,7 +173,8 @@ class StageTrainee:
             length = config.frames if config.kind == "semantic" else config.frames // 2
             melody_BQ = self._melody(chosen.numpy(), slice(seconds, seconds + length), rng)
             added = with_melody(added, melody_BQ, codes_BNK.shape[1])
-        moved = [None if x is None else x.to(self.device) for x in (codes_BNK, prefix, told, added)]
+        lost = forgotten(config.batch, codes_BNK.shape[1], forgetful, rng) if forgetful else None
+        moved = [None if x is None else x.to(self.device) for x in (codes_BNK, prefix, told, added, lost)]
         assert moved[0] is not None
         return _Batch(moved[0], *moved[1:])
 

@@ -87,7 +87,7 @@ def accompany(
         GenerationError: one could not be made.
     """
     files = [_file(sung) for sung in vocals]
-    recipes = {str(number): _recipe(data, number) for number, data in enumerate(files)}
+    recipes = {str(number): _recipe(data, number, len(vocals[number])) for number, data in enumerate(files)}
     made: dict[int, Waveform] = {}
     for key, product in make_all(generator, recipes, lambda key: {VOCALS: files[int(key)]}):
         if isinstance(product, GenerationError):
@@ -104,9 +104,9 @@ def _file(sung: Waveform) -> bytes:
     return file.getvalue()
 
 
-def _recipe(data: bytes, seed: int) -> dict[str, Any]:
+def _recipe(data: bytes, seed: int, samples: int) -> dict[str, Any]:
     controls = {"accompany": {"vocals": digest_of_bytes(data), "separate": False, "balance_db": -3.0}}
-    return {"prompt": NO_WORDS, "seed": seed, "duration_s": PAIR_S, "controls": controls}
+    return {"prompt": NO_WORDS, "seed": seed, "duration_s": samples / RATE_HZ, "controls": controls}
 
 
 def evaluate(
@@ -117,10 +117,13 @@ def evaluate(
     pairs: PairSet,
     separated_NT: NDArray[np.int16],
     extent: Extent,
+    further: tuple[Sequence[Figure], Sequence[tuple[str, Clip]]] = ((), ()),
     *,
     report: Told,
 ) -> Report:
     """Measure a version, and the variants of the ablation if there are any.
+
+    `further` figures and examples go into the report as they are.
 
     Raises:
         GenerationError: an accompaniment could not be made.
@@ -134,17 +137,17 @@ def evaluate(
         "retrieved": _retrieved(pairs, songs),
     }
     figures = [*_fitting(songs, sets), *_leaking(songs, sets), *_sounding(sets, panel)]
-    figures += _ablation(variants, songs, panel, extent.ablated, report)
+    figures += [*_ablation(variants, songs, panel, extent.ablated, report), *further[0]]
     names = [f"{pair.source}, {pair.singer}" for pair in songs.pairs]
     examples = []
     for n in range(min(extent.examples, len(made))):
-        examples.append((f"{names[n]}: vocals and what was made", Clip(_together(songs.vocals[n], made[n]), RATE_HZ)))
+        examples.append((f"{names[n]}: vocals and what was made", Clip(together(songs.vocals[n], made[n]), RATE_HZ)))
         examples.append((f"{names[n]}: what was made, alone", Clip(made[n], RATE_HZ)))
         examples.append((f"{names[n]}: the real accompaniment", Clip(songs.real[n], RATE_HZ)))
     return Report(
         model=reference,
         figures=figures,
-        examples=examples,
+        examples=[*examples, *further[1]],
         notes=[
             f"{len(made)} songs by composers that training never saw, isolated vocals, no words, seeds 0 to "
             f"{len(made) - 1}. 'shuffled' holds an accompaniment against another song. Of the fitting figures the "
@@ -393,7 +396,8 @@ def _embedded(panel: Panel, waveforms: Sequence[Waveform]) -> NDArray[np.float32
     return np.concatenate(rows)
 
 
-def _together(vocals_T: Waveform, accompaniment_T: Waveform) -> Waveform:
+def together(vocals_T: Waveform, accompaniment_T: Waveform) -> Waveform:
+    """Return both as one would listen to them."""
     rms = [max(float(np.sqrt(np.mean(x**2))), 1e-6) for x in (vocals_T, accompaniment_T)]
     mixed = vocals_T + accompaniment_T[: len(vocals_T)] * np.float32(0.7 * rms[0] / rms[1])
     return np.asarray(0.8 * mixed / max(float(np.abs(mixed).max()), 0.8), dtype=np.float32)

@@ -85,14 +85,11 @@ class SungStage(nn.Module):
             prefix_BP: MuLan tokens.
             told_B: False for items whose prefix is left untold.
             added_BNA: codes added to each step's input, if the decoder has any.
-            forgotten_BN: True for steps whose codes the steps after them are not given.
+            forgotten_BN: True for steps whose codes are not given to the one after.
         """
         heard_BND = self.hear(vocals_BGA, guide_BGH, codes_BNK.shape[1])
         heard_BND = torch.where(heard_B[:, None, None], heard_BND, self.unheard_D.to(heard_BND.dtype))
-        given_BNK = codes_BNK
-        if forgotten_BN is not None:
-            given_BNK = codes_BNK.masked_fill(forgotten_BN[..., None], self.config.decoder.hole)
-        x_BTD = self.decoder.inputs(given_BNK, prefix_BP, told_B, added_BNA, heard_BND)
+        x_BTD = self.decoder.inputs(codes_BNK, prefix_BP, told_B, added_BNA, heard_BND, forgotten_BN)
         return self.decoder.score(codes_BNK, x_BTD)
 
 

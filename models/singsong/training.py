@@ -4,9 +4,9 @@ The decoder begins as the stage of the MusicLM that the parts come from: it know
 goes with a voice is to be learnt. A share of the items hears no vocals, which guidance needs; half are told no words,
 as words are optional in use.
 
-The codes just before a step say nearly everything of it, so a stage has little to learn from what is sung. Half of
-the items therefore forget their own codes, one in four all of them: what is sung is then all there is to go by. The
-guide is mixed, in proportions that are drawn, of the true accompaniment's and of what is guessed from the vocals.
+Half of the items forget codes of their own, one in four all of them (`models.training.forgetting`): what is sung is
+then all there is to go by. The guide is mixed, in proportions that are drawn, of the true accompaniment's and of what
+is guessed from the vocals.
 
 Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, G frames of the vocals, A tokens a frame.
 """
@@ -29,6 +29,7 @@ from models.singsong.stage import StageName, SungStage, SungStageConfig
 from models.singsong.start import Start
 from models.training.averaging import Average
 from models.training.draws import generator
+from models.training.forgetting import forgotten
 from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
@@ -220,18 +221,11 @@ class SungTrainee:
             codes_BFK = tokens.codes_NFK[chosen, 2 * start : 2 * (start + crop)].long()
             codes_BNK = delayed(codes_BFK[..., : config.stage.decoder.codebooks], config.stage.decoder.hole)
             added = heard_by(semantic, codes_BNK.shape[1]).to(self.device)
-        forgotten = None if true is not None else _forgotten(config, codes_BNK.shape[1], rng).to(self.device)
+        lost = None
+        if true is None:
+            lost = forgotten(config.batch, codes_BNK.shape[1], config.forgetful, rng).to(self.device)
         moved = [x.to(self.device) for x in (codes_BNK, vocals, guide, heard, prefix, told)]
-        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], added, forgotten)
-
-
-def _forgotten(config: SungTrainingConfig, steps: int, rng: np.random.Generator) -> Tensor:
-    """Draw forgotten_BN: of some items all steps, of as many a share that is drawn."""
-    share = rng.random(config.batch)
-    kind = rng.random(config.batch)
-    share[kind < config.forgetful / 2] = 1.0
-    share[kind >= config.forgetful] = 0.0
-    return torch.from_numpy(rng.random((config.batch, steps)) < share[:, None])
+        return _Batch(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], added, lost)
 
 
 def _pair_s(tokens: SungTokens, config: SungTrainingConfig) -> float:
