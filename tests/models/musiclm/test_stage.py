@@ -73,6 +73,15 @@ def test_the_melody_of_a_step_is_that_of_its_time():
     assert both[:, 0].tolist() == [1, 1, 2, 2, 3, 3, 3, 3]
 
 
+def test_codes_that_are_forgotten_make_no_difference():
+    stage = model().semantic
+    codes_BNK, others_BNK = (torch.full((1, 5, 1), code) for code in (2, 7))
+    prefix, told, melody = torch.tensor([[1, 5, 7]]), torch.tensor([True]), torch.zeros(1, 5, 1, dtype=torch.long)
+    lost = torch.ones(1, 5, dtype=torch.bool)
+    assert torch.equal(*(stage(codes, prefix, told, melody, lost) for codes in (codes_BNK, others_BNK)))
+    assert not torch.equal(*(stage(codes, prefix, told, melody) for codes in (codes_BNK, others_BNK)))
+
+
 def test_what_is_left_untold_makes_no_difference():
     stage = model().semantic
     codes, told = torch.randint(12, (2, 9, 1)), torch.tensor([False, False])
