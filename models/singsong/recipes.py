@@ -84,5 +84,5 @@ def ablated(
 ) -> tuple[SungTrainingConfig, Schedule]:
     """Return the recipe of a stage for the ablation: the same, in fewer steps, for every variant."""
     config, schedule = stage(kind, size, hearing, manifest, start)
-    steps = 150 if kind == "semantic" else 450
+    steps = 100 if kind == "semantic" else 200
     return config, replace(schedule, steps=steps, evaluate_every=steps // 2)
