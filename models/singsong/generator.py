@@ -32,6 +32,7 @@ from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
 from models.singsong.estimates import Estimates, estimate, fits, in_time, suits
+from models.singsong.harmony import sharpened
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
 from models.singsong.take import SungTake
@@ -99,7 +100,7 @@ class SingSongGenerator:
         self._device = torch.device(device)
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
-        self._takes = int(version.config["takes"])
+        self._takes, self._sharpness = int(version.config["takes"]), float(version.config["sharpness"])
         self._rate = self._model.base.codec.config.sample_rate_hz
         self._engines: dict[StageName, Engine] = {}
         for name in STAGES:
@@ -308,10 +309,11 @@ class SingSongGenerator:
 
     @torch.inference_mode()
     def _guide(self, tokens_GA: Tensor) -> Tensor:
-        """Return guide_GH, guessed in windows as long as those it was trained on."""
+        """Return guide_GH, guessed in windows as long as those it was trained on, and sharpened."""
         window = round(_GUIDE_WINDOW_S * self._model.hearing.frame_rate_hz)
         parts = torch.split(tokens_GA.to(self._device), window)
-        return torch.cat([self._model.harmony(part[None])[0] for part in parts])
+        guessed_GH = torch.cat([self._model.harmony(part[None])[0] for part in parts])
+        return sharpened(guessed_GH, self._sharpness)
 
     def _prefix(self, words: str) -> Tensor | None:
         if words == NO_WORDS:

@@ -48,6 +48,15 @@ class Harmony(nn.Module):
         return torch.cat([logits_BGH[..., :12].softmax(dim=-1), logits_BGH[..., 12:].sigmoid()], dim=-1)
 
 
+def sharpened(guide_BGH: Tensor, power: float) -> Tensor:
+    """Return a guess as decided as what it guesses: shares of the pitch classes to a power, which sum to 1 again.
+
+    A guess is a mean over what might be, so flatter than anything that is.
+    """
+    shares = guide_BGH[..., :12] ** power
+    return torch.cat([shares / shares.sum(dim=-1, keepdim=True).clamp_min(1e-9), guide_BGH[..., 12:]], dim=-1)
+
+
 def true_guide(
     accompaniment_T: NDArray[np.float32], sample_rate_hz: int, frame_rate_hz: float
 ) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from models.weights import CONFIG, ModelVersion, card_text, read_version, write_
 
 NAME, KIND, ARCHITECTURE = "singsong-small", "accompaniment", "singsong"
 TAKES = 8
+SHARPNESS = 1.5  # of what the harmony model guesses
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = ("separator", "notes", "semantic-stage", "coarse-stage")
 
@@ -43,6 +44,7 @@ def settings_of(model: SingSong, base: str, drawn: Sampling | None = None, takes
         "base": base,
         "sampling": asdict(drawn or sampling()),
         "takes": takes,
+        "sharpness": SHARPNESS,
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.singsong.encoder import EncoderConfig
-from models.singsong.harmony import HarmonyTrainee, HarmonyTrainingConfig, true_guide
+from models.singsong.harmony import HarmonyTrainee, HarmonyTrainingConfig, sharpened, true_guide
 
 ENCODER = EncoderConfig(codebooks=1, entries=50, frame_rate_hz=25.0, width=16, heads=2, layers=1)
 
@@ -36,3 +36,13 @@ def test_what_goes_with_a_note_is_learnt_in_every_key_from_few():
         guide = trainee.average.module(unheard)[0, 10]
     assert int(guide[:12].argmax()) == (26 + 3) % 12
     assert float(guide[:12].sum()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_sharpened_guess_has_the_same_pitch_classes_in_front_and_sums_to_one():
+    guess = torch.rand(2, 5, 13, generator=torch.Generator().manual_seed(0))
+    guess[..., :12] /= guess[..., :12].sum(dim=-1, keepdim=True)
+    sharp = sharpened(guess, 2.0)
+    assert torch.allclose(sharp[..., :12].sum(dim=-1), torch.ones(2, 5))
+    assert torch.equal(sharp[..., :12].argmax(dim=-1), guess[..., :12].argmax(dim=-1))
+    assert (sharp[..., :12].amax(dim=-1) > guess[..., :12].amax(dim=-1)).all()
+    assert torch.equal(sharp[..., 12:], guess[..., 12:])
