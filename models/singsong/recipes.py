@@ -48,7 +48,9 @@ def harmony(manifest: str, tokens: tuple[int, int, float]) -> tuple[HarmonyTrain
         codebooks=1 if with_notes else codebooks, entries=NOTES + 1 if with_notes else entries,
         frame_rate_hz=frame_rate_hz, width=64, layers=2,
     )  # fmt: skip
-    schedule = Schedule(steps=800, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=200)
+    schedule = Schedule(
+        steps=800 if with_notes else 200, learning_rate=3e-3, warmup=30, last=0.02, evaluate_every=200
+    )
     return HarmonyTrainingConfig(encoder=encoder, manifest=manifest, transposed=with_notes), schedule
 
 
