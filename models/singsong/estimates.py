@@ -20,6 +20,7 @@ _SLOWEST_BPM, _FASTEST_BPM = 45.0, 190.0
 _SMOOTH_S = 1.0
 _STEADY = 1e-6  # what changes less does not change
 _SPREAD_IN_TUNE, _SPREAD_IN_TIME = 0.027, 0.083
+_REALLY_IN_TUNE = 0.074  # mean of real accompaniments
 Frames = NDArray[np.float64]
 
 
@@ -111,8 +112,11 @@ def in_time(
 
 
 def suits(in_tune: float, in_time: float) -> float:
-    """Return one figure of both (`fits`, `in_time`), in spreads among real accompaniments of other songs."""
-    return in_tune / _SPREAD_IN_TUNE + in_time / _SPREAD_IN_TIME
+    """Return one figure of both (`fits`, `in_time`), in spreads among real accompaniments of other songs.
+
+    To be more in tune than real accompaniments are is no better: that would be to sing along.
+    """
+    return min(in_tune, _REALLY_IN_TUNE) / _SPREAD_IN_TUNE + in_time / _SPREAD_IN_TIME
 
 
 def fits(

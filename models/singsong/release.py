@@ -19,17 +19,17 @@ from models.singsong.model import SingSong
 from models.weights import CONFIG, ModelVersion, card_text, read_version, write_version
 
 NAME, KIND, ARCHITECTURE = "singsong-small", "accompaniment", "singsong"
-TAKES = 8
-SHARPNESS = 1.5  # of what the harmony model guesses
+TAKES = 10
+SHARPNESS = 1.25  # of what the harmony model guesses
 _BODY = Path(__file__).with_name("card_body.md")
-PARTS = ("separator", "notes", "semantic-stage", "coarse-stage")
+PARTS = ("separator", "notes", "harmony-noise", "semantic-stage", "coarse-stage")
 
 
 def sampling() -> Sampling:
     """Return how singsong-small draws; windows are those it was trained on."""
     return Sampling(
-        semantic=StageSampling(temperature=0.9, top_k=60, guidance_scale=2.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.8, top_k=60, guidance_scale=2.0, window_s=8.0, given_s=4.0),
+        semantic=StageSampling(temperature=0.95, top_k=0, guidance_scale=2.0, window_s=10.0, given_s=5.0),
+        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

@@ -54,6 +54,7 @@ def test_strokes_where_they_are_expected_are_in_time_and_go_before_those_that_ar
     assert timed[0] > 0.5 > 0.0 > timed[1]
     assert in_time(on, RATE, np.full(250, 0.5), 25.0) == 0.0
     assert suits(0.02, timed[0]) > suits(0.05, timed[1])
+    assert suits(0.3, 0.1) == suits(0.2, 0.1) > suits(0.01, 0.1)  # more in tune than real ones is no better
 
 
 def test_related_keys_are_those_a_listener_would_forgive():
