@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from actors.patience import Patience
-from db.errors import DatabaseUnavailableError, UnknownRunError
+from db.errors import UnknownRunError
 from db.listeners import list_listeners
 from db.model_versions import register_version
 from db.playlists import NewPlaylist, clock, have_playlists, pieces_of, record_playlists
 from db.runs import get_run
 from flows.model_choice import registration
+from flows.patiently import patiently
 from flows.playlists.fresh import Budget, ask_for_pieces, plan_pieces
 from flows.playlists.lists import Failed, Lists, Moment, lists_of
 from flows.playlists.nights import Night, dates_around, nights_due
@@ -159,14 +159,4 @@ class NightWork:
             return record_playlists(session, made)
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        """Do what may be repeated; bring the database up again if it is ours and went away."""
-
-        def attempt() -> T:
-            try:
-                return work()
-            except DatabaseUnavailableError:
-                if self.services.settings.database_url is None:
-                    self.services.postgres.up()
-                raise
-
-        return Patience(self.services.settings.patience_s).call(attempt)
+        return patiently(self.services, work)

@@ -19,6 +19,7 @@ from actors.errors import ActorError
 from db.errors import DatabaseUnavailableError, StorageError
 from flows.catalogue import resume_catalogue
 from flows.errors import FlowError, InterruptedRunError
+from flows.patiently import opened, patiently
 from flows.playlists.fresh import Budget
 from flows.playlists.night import Done, NightWork
 from flows.playlists.nights import Night
@@ -65,7 +66,7 @@ async def nightly_playlists(
     services = Services(load_settings())
     only = None if date is None else Date.fromisoformat(date)
     seconds = services.settings.night_budget_s if budget_s is None else budget_s
-    with services.open() as backend:
+    with opened(services) as backend:
         work = NightWork(services, backend)
         placed = await place(work)
         nights, strange = await asyncio.to_thread(work.due, only, listeners, catch_up)
@@ -81,7 +82,7 @@ async def nightly_playlists(
             told["nights"].append(done.as_json())
             told["failed"] |= done.failed
         if nights:
-            await asyncio.to_thread(seal, services, backend)
+            await asyncio.to_thread(patiently, services, lambda: seal(services, backend))
     if nights or strange:
         told["notified"] = notify(services.settings, {"flow": "nightly-playlists", "state": "Completed", **told})
     return told

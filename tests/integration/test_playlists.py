@@ -1,15 +1,20 @@
 """Playlists from the command line, as somebody uses them: listeners, events, a night that is killed, files."""
 
+import fcntl
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import tiny_musiclm
 from installation import wait_for
+from services import Databases, embedded_postgres
 from taste_house import House
 
 from db.database import connect
+from db.listeners import Event, add_listener, record_events
 from db.model_versions import register_version
 from db.objects import open_objects
 from flows.model_choice import registration
@@ -38,13 +43,17 @@ def tutti(new_installation):
 @pytest.fixture
 def stocked(tutti):
     """The same, with assets on its shelf that were made before."""
-    database = connect(tutti.postgres.up())
+    return stock(tutti, tutti.postgres.up(), 40)
+
+
+def stock(tutti, address, count):
+    database = connect(address)
     database.upgrade()
     settings = Settings(home=tutti.home, taste_model="musiclm-tiny")
     model = read_version(tutti.home / "models" / "musiclm-tiny")
     with database.unit_of_work() as session:
         register_version(session, registration(model))
-    ids = House(database, open_objects(tutti.home / "objects"), settings, model).stock(40)
+    ids = House(database, open_objects(tutti.home / "objects"), settings, model).stock(count)
     database.close()
     return ids
 
@@ -112,6 +121,72 @@ def test_a_night_that_is_killed_ends_with_a_playlist_for_everybody_and_pieces_wi
     assert len(gone["pieces"]) == pieces
     assert tutti.json("audit", gone["pieces"][0])["verdict"] == "proved"
     assert tutti.query("SELECT listener FROM playlists") == [("ben",)]
+
+
+AWAY_S = 30
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("budget_s", "written"), [("25", "pieces_made_for"), ("0", "playlists")])
+def test_a_night_outlasts_that_its_own_database_and_prefects_are_away_for_half_a_minute(
+    tutti, stocked, budget_s, written
+):
+    # One server holds both. Who holds the lock of its starts and stops keeps the night from starting it.
+    add_listeners(tutti.postgres.url(), stocked, 600)
+    process = tutti.start("playlists", "make", "--budget-s", budget_s, "--json")
+    wait_for(lambda: tutti.query(f"SELECT 1 FROM {written} LIMIT 1"))
+    tutti.postgres.down()
+    with (tutti.home / "postgres" / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        time.sleep(AWAY_S)
+        assert process.poll() is None, process.communicate()[1]
+    ended_as_if_nothing_had_been(tutti, process, 600)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_night_outlasts_a_database_elsewhere_that_is_away_for_half_a_minute(new_installation):
+    with embedded_postgres() as postgres:
+        address = Databases(postgres.url()).empty()
+        tutti = new_installation("musiclm-tiny", TUTTI_TASTE_MODEL="musiclm-tiny", TUTTI_DATABASE_URL=address)
+        tiny_musiclm.version(tutti.home / "models" / "musiclm-tiny", takes=1)
+        add_listeners(address, stock(tutti, address, 40), 600)
+        process = tutti.start("playlists", "make", "--budget-s", "0", "--json")
+        wait_for(lambda: ask(address, "SELECT 1 FROM playlists LIMIT 1"))
+        postgres.down()
+        time.sleep(AWAY_S)
+        assert process.poll() is None, process.communicate()[1]
+        postgres.up()
+        ended_as_if_nothing_had_been(tutti, process, 600, address)
+
+
+def ended_as_if_nothing_had_been(tutti, process, listeners, address=None):
+    answer, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    told = json.loads(answer)
+    assert (told["failed"], told["errors"], told["unplaced"]) == ({}, [], {})
+    assert sum(night["playlists"] for night in told["nights"]) == listeners
+    counted = "SELECT count(*), count(DISTINCT listener) FROM playlists"
+    assert ask(address or tutti.postgres.url(), counted) == [(listeners, listeners)]
+    entered = "SELECT count(*), count(DISTINCT subject) FROM ledger_entries WHERE kind = 'playlist'"
+    assert ask(address or tutti.postgres.url(), entered) == [(listeners, listeners)]
+
+
+def add_listeners(address, assets, count):
+    at = datetime.now(UTC) - timedelta(days=60)
+    database = connect(address)
+    with database.unit_of_work() as session:
+        for number in range(count):
+            add_listener(session, f"listener {number}", time_zone="UTC", consents=True)
+        heard = ((number, assets[(number + 4 * turn) % len(assets)]) for number in range(count) for turn in range(5))
+        record_events(session, [Event(f"listener {number}", at, asset, "liked") for number, asset in heard])
+    database.close()
+
+
+def ask(address, statement):
+    with psycopg.connect(address.replace("+psycopg", "")) as connection:
+        return connection.execute(statement).fetchall()
 
 
 def test_what_is_wrong_is_told_in_a_line_with_exit_code_2(tutti):
