@@ -84,7 +84,8 @@ async def _serve(services: Services, served: list[RunnerDeployment]) -> None:
     await asyncio.sleep(0)  # the runner takes a signal for itself as it starts, and would leave its runs behind
     for number in SIGNALS:
         loop.add_signal_handler(number, _ask, asked, number)
-    await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {serving, asked}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     seeing.cancel()
     if asked.done():
         if runner.started:
