@@ -138,7 +138,7 @@ def evaluate(folder: Path) -> list[dict[str, Any]]:
     """Compare popularity, ALS alone, and the lists as they are made; and on artists that nobody heard, content."""
     rules, rows = Rules(), []
     split = lastfm(folder, cold=False)
-    factors = fit_factors(split.heard, FactorConfig(), threads=1)
+    factors = fit_factors(split.heard.likes_LI(), FactorConfig(), threads=1)
     assert factors is not None
     renown = np.bincount(split.heard.piece_N, minlength=split.heard.pieces).astype(np.float32)
     alone = replace(rules.ranking, content=0.0)
@@ -209,7 +209,8 @@ def crowd(listeners: int, pieces: int) -> tuple[Heard, Catalogue]:
     )
     renown = np.asarray(heard.likes_LI().sum(axis=0), dtype=np.float32).ravel()
     families = random.integers(0, pieces, pieces)
-    return heard, Catalogue(space_of(vectors.astype(np.float32)), character, families, renown)
+    allowed = np.ones(pieces, dtype=bool)
+    return heard, Catalogue(space_of(vectors.astype(np.float32)), character, families, renown, allowed)
 
 
 def fill(database: Database, model: ModelVersion, heard: Heard, catalogue: Catalogue) -> None:
@@ -277,7 +278,7 @@ def night(listeners: int, pieces: int, threads: int, lists: int) -> dict[str, An
     """Time the arithmetic of one night, with lists for the first listeners."""
     heard, catalogue = crowd(listeners, pieces)
     began, cpu = time.monotonic(), time.process_time()
-    factors = fit_factors(heard, FactorConfig(), threads=threads)
+    factors = fit_factors(heard.likes_LI(), FactorConfig(), threads=threads)
     fit_cpu_s = time.process_time() - cpu
     made = Night(heard, catalogue, at_s=1e9, rules=Rules(), factors=factors)
     for start in range(0, lists, 512):

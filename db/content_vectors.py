@@ -15,13 +15,21 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import exists, select
+from sqlalchemy import case, exists, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.asset_types import AssetFile
 from db.assets import asset_file
 from db.database import Session
-from db.tables import asset_files, assets, content_vectors, recipes, withdrawals
+from db.tables import (
+    asset_files,
+    assets,
+    content_vectors,
+    lineage_edges,
+    model_versions,
+    recipes,
+    withdrawals,
+)
 
 _SOUND: Final = ("waveform", "preview")  # roles of files one listens to; of a score that is its preview
 _FIRST: Final = (asset_files.c.role.desc(), asset_files.c.name)
@@ -40,12 +48,17 @@ class Content:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CatalogueTrack:
-    """An asset that playlists can have: its content, its words, and the file one plays."""
+    """An asset that playlists can have: its content, its words, the file one plays, and its licence if that is known.
+
+    The licence is that of the model version by its card. Nobody knows under which one a recording is that somebody
+    gave, so a piece made from one has none.
+    """
 
     content: Content
     prompt: str
     duration_s: float
     file: AssetFile
+    licence: str | None
 
 
 def without_content(session: Session, model_digest: str) -> list[tuple[str, AssetFile]]:
@@ -81,6 +94,7 @@ def record_content(session: Session, model_digest: str, contents: Iterable[Conte
 def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) -> Iterator[CatalogueTrack]:
     """Yield what playlists could be made of at a time, by asset id: all with a vector and not withdrawn."""
     withdrawn = exists().where(withdrawals.c.asset_id == assets.c.id, withdrawals.c.withdrawn_at <= as_of)
+    given = exists().where(lineage_edges.c.child == assets.c.id, lineage_edges.c.role != "model")
     query = (
         select(
             content_vectors.c.asset_id,
@@ -90,12 +104,14 @@ def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) ->
             content_vectors.c.energy,
             recipes.c.prompt,
             assets.c.duration_s,
+            case((~given, model_versions.c.card["licence"].astext)).label("licence"),
             asset_files,
         )
         .distinct(content_vectors.c.asset_id)
         .join(assets, assets.c.id == content_vectors.c.asset_id)
         .join(recipes, recipes.c.id == assets.c.id)
         .join(asset_files, asset_files.c.asset_id == assets.c.id)
+        .join(model_versions, model_versions.c.digest == recipes.c.model_digest, isouter=True)
         .where(
             content_vectors.c.model_digest == model_digest,
             content_vectors.c.made_at <= as_of,
@@ -111,4 +127,5 @@ def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) ->
                 row.prompt,
                 row.duration_s,
                 asset_file(row),
+                row.licence,
             )
