@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
+from sqlalchemy import text
 
 from bench.support import finish, parser, show, temporary_database, temporary_home
 from db import tables
+from db.content_vectors import index_vectors, nearest
 from db.copying import copy_rows
 from db.database import Database
 from db.model_versions import register_version
@@ -291,6 +293,33 @@ def night(listeners: int, pieces: int, threads: int, lists: int) -> dict[str, An
     return row | {"wall_s": wall_s, "cpu_s": cpu_s, **memory()}
 
 
+def neighbours(pieces: int, asked: int = 100) -> dict[str, Any]:
+    """Time the twenty pieces nearest to a point, one by one and by an index, and see how many are the same."""
+    _, catalogue = crowd(1, pieces)
+    rows = catalogue.space.piece_IE
+    with temporary_home() as home:
+        version = taste_version(Settings(home=home))
+        digest, then = version.digest, datetime(2026, 1, 1, tzinfo=UTC)
+        with temporary_database(home, ModelIdentity(version.name, digest, version.kind)) as database:
+            with database.unit_of_work() as session:
+                session.execute(text("SET LOCAL session_replication_role = replica"))  # no assets are needed for this
+                vectors = (f"[{','.join(f'{x:.6g}' for x in row)}]" for row in rows)
+                placed = ((f"{n:064x}", digest, row, 90.0, None, 1.0, then) for n, row in enumerate(vectors))
+                copy_rows(session, tables.content_vectors, placed)
+            began = time.monotonic()
+            with database.unit_of_work() as session:
+                index_vectors(session, digest, exact_up_to=0)
+            figures, found = {"index_made_s": time.monotonic() - began}, []
+            for how, exact_up_to in (("exact_ms", pieces), ("index_ms", 0)):
+                began = time.monotonic()
+                with database.unit_of_work() as session:
+                    near = [nearest(session, digest, row, 20, exact_up_to=exact_up_to) for row in rows[:asked]]
+                figures[how] = (time.monotonic() - began) / asked * 1000
+                found.append([{asset for asset, _ in each} for each in near])
+    same = sum(len(one & other) for one, other in zip(*found, strict=True))
+    return {"pieces": pieces, **figures, "found_of_20": same / asked}
+
+
 def memory() -> dict[str, float]:
     """Return the most memory this process had."""
     return {"peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
@@ -304,6 +333,7 @@ def main() -> None:
     options.add_argument("--pieces", type=int, default=20_000)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--lists", type=int, help="make no more lists than so many")
+    options.add_argument("--neighbours", action="store_true", help="of a piece, one by one and by an index")
     options.add_argument("--stored", action="store_true", help="from the rows of a database to its rows")
     given = options.parse_args()
     if given.lastfm is not None:
@@ -312,7 +342,9 @@ def main() -> None:
         show([row for row in rows if row["split"] != "random"])
         finish("playlists", {"lists": rows}, as_json=given.json)
         return
-    if given.stored:
+    if given.neighbours:
+        row = neighbours(given.pieces)
+    elif given.stored:
         row = stored_night(given.listeners, given.pieces, given.threads)
     else:
         lists = min(given.lists or given.listeners, given.listeners)

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from db.content_vectors import index_vectors
 from db.database import Session
 from db.errors import UnknownRunError
 from db.listeners import list_listeners
@@ -125,7 +126,13 @@ class NightWork:
 
     def place(self) -> Placed:
         """Place every asset that is new."""
-        return self._patiently(lambda: place_assets(self.backend, self.space))
+        placed = self._patiently(lambda: place_assets(self.backend, self.space))
+        self._patiently(self._index)
+        return placed
+
+    def _index(self) -> None:
+        with self.backend.database.unit_of_work() as session:
+            index_vectors(session, self.version.digest)
 
     def lists(self, night: Night) -> Lists:
         """Return what makes the lists of a night, from the rows of now."""

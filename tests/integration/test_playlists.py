@@ -77,6 +77,7 @@ def test_listeners_events_and_a_night_without_new_audio(tutti, stocked, tmp_path
     assert (told["failed"], told["errors"], told["unplaced"]) == ({}, [], {})
     assert tutti.json("playlists", "make", "--budget-s", "0")["nights"] == []
     assert tutti.json("playlists", "replay", "ann")["same"] is True
+    assert len(tutti.json("search", "a flute", "--by-sound", "--limit", "3")["assets"]) == 3
     out = tmp_path / "out"
     files = tutti.json("playlists", "export", "ann", "--to", out)["files"]
     m3u8 = next(Path(file) for file in files if file.endswith(".m3u8"))
