@@ -76,6 +76,9 @@ def test_listeners_events_and_a_night_without_new_audio(tutti, stocked, tmp_path
     assert sum(night["playlists"] for night in told["nights"]) == 2
     assert (told["failed"], told["errors"], told["unplaced"]) == ({}, [], {})
     assert tutti.json("playlists", "make", "--budget-s", "0")["nights"] == []
+    done = tutti.run("playlists", "make", "--licence", "GPL")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "'GPL': no model that made anything here is under it" in done.stderr
     assert tutti.json("playlists", "replay", "ann")["same"] is True
     assert len(tutti.json("search", "a flute", "--by-sound", "--limit", "3")["assets"]) == 3
     out = tmp_path / "out"
