@@ -35,6 +35,10 @@ def ask_prefect(tutti, path, **body):
         return json.load(answer)
 
 
+def states(tutti):
+    return {each["state_type"] for each in ask_prefect(tutti, "flow_runs/filter")}
+
+
 def deployments(tutti):
     with suppress(OSError):  # it is starting
         found = ask_prefect(tutti, "deployments/filter")
@@ -59,6 +63,7 @@ def test_nights_come_by_the_clock_even_if_the_database_was_killed_and_a_stop_lea
     wait_for(lambda: tutti.query("SELECT count(*) FROM playlists") == [(2,)], within_s=400)
     for name, on in tutti.query("SELECT listener, date FROM playlists"):
         assert on in {present_date(ZONES[name], at, 4) for at in (began, datetime.now(UTC))}
+    wait_for(lambda: "COMPLETED" in states(tutti))
 
     below = [
         each
@@ -70,9 +75,7 @@ def test_nights_come_by_the_clock_even_if_the_database_was_killed_and_a_stop_lea
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert errors.strip().endswith("stopped; what was not done is done when it serves again")
     assert not any(runs(each) for each in below)
-    states = {each["state_type"] for each in ask_prefect(tutti, "flow_runs/filter")}
-    assert "COMPLETED" in states
-    assert not states & {"FAILED", "CRASHED", "RUNNING"}
+    assert not states(tutti) & {"FAILED", "CRASHED", "RUNNING"}
 
 
 def test_a_schedule_that_cannot_be_read_is_refused_in_a_line(tutti):
