@@ -21,7 +21,7 @@ _PASSING = (DatabaseUnavailableError, DatabaseConflictError, ObjectStoreUnavaila
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Repeats what may be repeated for up to `limit_s` seconds while a service is away.
+    """Repeats what may be repeated for up to `limit_s` seconds after a service was first found away.
 
     `given_up` says that there is no point in waiting any longer: somebody asked to stop.
     """
@@ -35,7 +35,7 @@ class Patience:
         Raises:
             StorageError: the service was still away at the end, or the error is not one that passes.
         """
-        until = time.monotonic() + self.limit_s
+        until: float | None = None
         wait_s = _FIRST_WAIT_S
         while True:
             try:
@@ -43,7 +43,9 @@ class Patience:
             except DatabaseUrlError:
                 raise
             except _PASSING:
-                if self.given_up() or time.monotonic() + wait_s > until:
+                now = time.monotonic()
+                until = now + self.limit_s if until is None else until
+                if self.given_up() or now + wait_s > until:
                     raise
             time.sleep(wait_s)
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)

@@ -24,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
+from sqlalchemy import text
 
 from bench.support import finish, parser, show, temporary_database, temporary_home
 from db import tables
+from db.content_vectors import index_vectors, nearest
 from db.copying import copy_rows
 from db.database import Database
 from db.model_versions import register_version
@@ -138,7 +140,7 @@ def evaluate(folder: Path) -> list[dict[str, Any]]:
     """Compare popularity, ALS alone, and the lists as they are made; and on artists that nobody heard, content."""
     rules, rows = Rules(), []
     split = lastfm(folder, cold=False)
-    factors = fit_factors(split.heard, FactorConfig(), threads=1)
+    factors = fit_factors(split.heard.likes_LI(), FactorConfig(), threads=1)
     assert factors is not None
     renown = np.bincount(split.heard.piece_N, minlength=split.heard.pieces).astype(np.float32)
     alone = replace(rules.ranking, content=0.0)
@@ -209,7 +211,8 @@ def crowd(listeners: int, pieces: int) -> tuple[Heard, Catalogue]:
     )
     renown = np.asarray(heard.likes_LI().sum(axis=0), dtype=np.float32).ravel()
     families = random.integers(0, pieces, pieces)
-    return heard, Catalogue(space_of(vectors.astype(np.float32)), character, families, renown)
+    allowed = np.ones(pieces, dtype=bool)
+    return heard, Catalogue(space_of(vectors.astype(np.float32)), character, families, renown, allowed)
 
 
 def fill(database: Database, model: ModelVersion, heard: Heard, catalogue: Catalogue) -> None:
@@ -277,7 +280,7 @@ def night(listeners: int, pieces: int, threads: int, lists: int) -> dict[str, An
     """Time the arithmetic of one night, with lists for the first listeners."""
     heard, catalogue = crowd(listeners, pieces)
     began, cpu = time.monotonic(), time.process_time()
-    factors = fit_factors(heard, FactorConfig(), threads=threads)
+    factors = fit_factors(heard.likes_LI(), FactorConfig(), threads=threads)
     fit_cpu_s = time.process_time() - cpu
     made = Night(heard, catalogue, at_s=1e9, rules=Rules(), factors=factors)
     for start in range(0, lists, 512):
@@ -288,6 +291,33 @@ def night(listeners: int, pieces: int, threads: int, lists: int) -> dict[str, An
     wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
     row = {"listeners": listeners, "pieces": pieces, "lists": lists, "fit_cpu_s": fit_cpu_s}
     return row | {"wall_s": wall_s, "cpu_s": cpu_s, **memory()}
+
+
+def neighbours(pieces: int, asked: int = 100) -> dict[str, Any]:
+    """Time the twenty pieces nearest to a point, one by one and by an index, and see how many are the same."""
+    _, catalogue = crowd(1, pieces)
+    rows = catalogue.space.piece_IE
+    with temporary_home() as home:
+        version = taste_version(Settings(home=home))
+        digest, then = version.digest, datetime(2026, 1, 1, tzinfo=UTC)
+        with temporary_database(home, ModelIdentity(version.name, digest, version.kind)) as database:
+            with database.unit_of_work() as session:
+                session.execute(text("SET LOCAL session_replication_role = replica"))  # no assets are needed for this
+                vectors = (f"[{','.join(f'{x:.6g}' for x in row)}]" for row in rows)
+                placed = ((f"{n:064x}", digest, row, 90.0, None, 1.0, then) for n, row in enumerate(vectors))
+                copy_rows(session, tables.content_vectors, placed)
+            began = time.monotonic()
+            with database.unit_of_work() as session:
+                index_vectors(session, digest, exact_up_to=0)
+            figures, found = {"index_made_s": time.monotonic() - began}, []
+            for how, exact_up_to in (("exact_ms", pieces), ("index_ms", 0)):
+                began = time.monotonic()
+                with database.unit_of_work() as session:
+                    near = [nearest(session, digest, row, 20, exact_up_to=exact_up_to) for row in rows[:asked]]
+                figures[how] = (time.monotonic() - began) / asked * 1000
+                found.append([{asset for asset, _ in each} for each in near])
+    same = sum(len(one & other) for one, other in zip(*found, strict=True))
+    return {"pieces": pieces, **figures, "found_of_20": same / asked}
 
 
 def memory() -> dict[str, float]:
@@ -303,6 +333,7 @@ def main() -> None:
     options.add_argument("--pieces", type=int, default=20_000)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--lists", type=int, help="make no more lists than so many")
+    options.add_argument("--neighbours", action="store_true", help="of a piece, one by one and by an index")
     options.add_argument("--stored", action="store_true", help="from the rows of a database to its rows")
     given = options.parse_args()
     if given.lastfm is not None:
@@ -311,7 +342,9 @@ def main() -> None:
         show([row for row in rows if row["split"] != "random"])
         finish("playlists", {"lists": rows}, as_json=given.json)
         return
-    if given.stored:
+    if given.neighbours:
+        row = neighbours(given.pieces)
+    elif given.stored:
         row = stored_night(given.listeners, given.pieces, given.threads)
     else:
         lists = min(given.lists or given.listeners, given.listeners)

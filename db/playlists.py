@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.database import Session
@@ -15,7 +15,7 @@ from db.digests import digest_of
 from db.errors import UnknownPlaylistError
 from db.json_values import Json
 from db.ledger import NewEntry, append
-from db.tables import assets, listeners, pieces_made_for, playlists
+from db.tables import assets, listeners, pieces_made_for, playlist_failures, playlists
 
 PLAYLIST: Final = "playlist"
 _LOCK: Final = 0x7475747471  # any number that others are unlikely to lock
@@ -33,13 +33,14 @@ class NewPlaylist:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """A playlist as kept."""
+    """A playlist as kept; from `pruned_at` on `body` has no tracks and candidates, `digest` is still of the whole."""
 
     listener: str
     date: date
     body: str
     digest: str
     as_of: datetime
+    pruned_at: datetime | None = None
 
 
 def clock(session: Session) -> datetime:
@@ -61,15 +62,7 @@ def record_playlists(session: Session, new: Sequence[NewPlaylist]) -> list[str]:
     """
     if not new:
         return []
-    salts = dict(
-        session.execute(
-            select(listeners.c.name, listeners.c.salt)
-            .where(listeners.c.name.in_([each.listener for each in new]))
-            .with_for_update(key_share=True)
-        )
-        .tuples()
-        .all()
-    )
+    salts = _salts(session, [each.listener for each in new])
     rows = {
         each.listener: {
             "listener": each.listener,
@@ -87,12 +80,63 @@ def record_playlists(session: Session, new: Sequence[NewPlaylist]) -> list[str]:
         upsert(playlists).on_conflict_do_nothing().returning(playlists.c.listener), list(rows.values())
     )
     names = sorted(kept.scalars())
+    made = [(name, rows[name]["date"]) for name in names]
+    failed = tuple_(playlist_failures.c.listener, playlist_failures.c.date)
+    session.execute(delete(playlist_failures).where(failed.in_(made)))
     entries = []
     for name in names:
         subject = commitment(salts[name], str(rows[name]["digest"]))
         entries.append(NewEntry(PLAYLIST, subject, {"playlist": subject, "date": str(rows[name]["date"])}))
     append(session, entries)
     return names
+
+
+def prune_playlists(session: Session, before: date) -> int:
+    """Drop tracks and candidates of the playlists of dates before another; return how many had them.
+
+    What is left says how each was made, so that it can be made again and held against its digest and the ledger.
+    """
+    pruned = session.execute(
+        text("""
+            WITH pruned AS (
+                UPDATE playlists SET body = (CAST(body AS jsonb) - 'tracks' - 'candidates')::text, pruned_at = now()
+                WHERE date < :before AND pruned_at IS NULL
+                RETURNING 1
+            )
+            SELECT count(*) FROM pruned
+        """),
+        {"before": before},
+    )
+    return int(pruned.scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How often a playlist could not be made, and why the last time."""
+
+    tries: int
+    error: str
+
+
+def note_failures(session: Session, on: date, errors: Mapping[str, str]) -> None:
+    """Keep that the playlists of these listeners for a date could not be made once more, and why."""
+    there = _salts(session, list(errors)) if errors else {}
+    rows = [{"listener": name, "date": on, "tries": 1, "error": errors[name]} for name in sorted(there)]
+    if not rows:
+        return
+    insert = upsert(playlist_failures)
+    changed = {
+        "tries": playlist_failures.c.tries + 1,
+        "error": insert.excluded.error,
+        "failed_at": func.now(),
+    }
+    session.execute(insert.on_conflict_do_update(index_elements=["listener", "date"], set_=changed), rows)
+
+
+def failures_of(session: Session, dates: Iterable[date]) -> dict[tuple[str, date], Failure]:
+    """Return what could not be made of these dates, by listener and date."""
+    query = select(playlist_failures).where(playlist_failures.c.date.in_(list(dates)))
+    return {(row.listener, row.date): Failure(row.tries, row.error) for row in session.execute(query)}
 
 
 def get_playlist(session: Session, listener: str, on: date | None = None) -> Playlist:
@@ -106,7 +150,9 @@ def get_playlist(session: Session, listener: str, on: date | None = None) -> Pla
         query = query.where(playlists.c.date == on)
     row = session.execute(query).one_or_none()
     if row is None:
-        raise UnknownPlaylistError(f"{listener!r} has no playlist" + (f" of {on}" if on else " yet"))
+        failure = failures_of(session, [on]).get((listener, on)) if on else None
+        why = f": it could not be made: {failure.error}" if failure else ""
+        raise UnknownPlaylistError(f"{listener!r} has no playlist" + (f" of {on}" if on else " yet") + why)
     return _playlist(row)
 
 
@@ -175,6 +221,12 @@ def seconds_asked_for(session: Session, *, since: date, until: date) -> dict[str
         .group_by(pieces_made_for.c.listener)
     )
     return {name: float(total) for name, total in session.execute(query)}
+
+
+def _salts(session: Session, names: Sequence[str]) -> dict[str, str]:
+    """Return the salts of those of these listeners who are there, and stay until the transaction ends."""
+    query = select(listeners.c.name, listeners.c.salt).where(listeners.c.name.in_(names))
+    return dict(session.execute(query.with_for_update(key_share=True)).tuples().all())
 
 
 def _playlist(row: Row[Any]) -> Playlist:

@@ -280,7 +280,8 @@ content_vectors = Table(
     Column("made_at", _TIME, nullable=False, server_default=func.now()),
 )
 
-# `body` is the canonical JSON whose digest is `digest`; `as_of` says which rows it was made from: those of then.
+# `body` is the canonical JSON whose digest is `digest`; `as_of` says which rows it was made from: those of then. From
+# `pruned_at` on it is without tracks and candidates; the digest stays that of the whole, which can be made again.
 playlists = Table(
     "playlists",
     metadata,
@@ -289,6 +290,18 @@ playlists = Table(
     Column("body", Text, nullable=False),
     Column("digest", _DIGEST, nullable=False),
     Column("as_of", _TIME, nullable=False),
+    Column("pruned_at", _TIME),
+)
+
+# What the clock tries again some times only: a listener's playlist of a date that could not be made.
+playlist_failures = Table(
+    "playlist_failures",
+    metadata,
+    Column("listener", _LISTENER, _of_a_listener(), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("tries", SmallInteger, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("failed_at", _TIME, nullable=False, server_default=func.now()),
 )
 
 # Written before the run that makes the pieces, so no foreign key to recipes. `personal` opens the commitment in the

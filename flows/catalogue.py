@@ -25,6 +25,7 @@ from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, V
 from flows.handover import handed_over
 from flows.model_choice import choose_version, registration
 from flows.order import OrderOptions, check_controls, load_order
+from flows.patiently import opened, patiently
 from flows.planning import plan_recipes
 from flows.provenance.sealing import seal
 from flows.recipe import ModelIdentity
@@ -52,7 +53,7 @@ async def generate_catalogue(
     """
     services = Services(load_settings())
     run_id = run_id or new_run_id()
-    with stop_on_signals(run_id) as stop, services.open() as backend:
+    with stop_on_signals(run_id) as stop, opened(services) as backend:
         model = await plan(services, backend, order, run_id, options or {}, stop)
         return await _make(services, backend, run_id, model, workers, stop)
 
@@ -61,9 +62,8 @@ async def generate_catalogue(
 async def resume_catalogue(run_id: str, workers: int | None = None) -> dict[str, int]:
     """Go on with a run: what was set aside is tried again, what was finished is kept."""
     services = Services(load_settings())
-    with stop_on_signals(run_id) as stop, services.open() as backend:
-        with backend.database.unit_of_work() as session:
-            model = str(resume_run(session, run_id).order["model"])
+    with stop_on_signals(run_id) as stop, opened(services) as backend:
+        model = await asyncio.to_thread(patiently, services, lambda: _resumed(backend, run_id), stop.check)
         return await _make(services, backend, run_id, model, workers, stop)
 
 
@@ -73,7 +73,7 @@ async def _make(
     began = time.monotonic()
     try:
         counts = await run(services, backend, run_id, model, workers, stop)
-        await verify(backend, run_id)
+        await verify(services, backend, run_id)
         await publish(services, backend, run_id, began)
     except InterruptedRunError:
         raise
@@ -109,15 +109,15 @@ async def run(
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-async def verify(backend: Backend, run_id: str) -> None:
+async def verify(services: Services, backend: Backend, run_id: str) -> None:
     """See that the object of every file of the run's assets is in the store."""
-    await asyncio.to_thread(_verify, backend, run_id)
+    await asyncio.to_thread(patiently, services, lambda: _verify(backend, run_id))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
     """Put the assets on the catalogue's shelf, close the run, and sign the ledger as it is then."""
-    await asyncio.to_thread(_publish, services, backend, run_id, began)
+    await asyncio.to_thread(patiently, services, lambda: _publish(services, backend, run_id, began))
 
 
 def _plan(
@@ -148,6 +148,11 @@ def _plan(
 
     plan_run(backend.database, NewRun(run_id, order.catalogue, record, order.digest), planned())
     return version.reference
+
+
+def _resumed(backend: Backend, run_id: str) -> str:
+    with backend.database.unit_of_work() as session:
+        return str(resume_run(session, run_id).order["model"])
 
 
 def _explain_open_items(database: Database, run_id: str, number: int) -> NoReturn:

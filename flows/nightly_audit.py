@@ -11,6 +11,7 @@ from prefect import flow
 from db.assets import AssetFilter, list_assets
 from flows.errors import VerificationError
 from flows.keys import load_keys
+from flows.patiently import opened
 from flows.provenance.audits import Auditor
 from flows.provenance.catalogue_audit import audit_catalogue
 from flows.provenance.checks import Audit
@@ -38,7 +39,7 @@ async def nightly_audit(reproduce: int = 3) -> dict[str, Any]:
     services = Services(load_settings())
 
     def run() -> dict[str, Any]:
-        with services.open() as backend:
+        with opened(services) as backend:
             return audit_all(services, backend, reproduce)
 
     return await asyncio.to_thread(run)

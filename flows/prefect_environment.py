@@ -15,6 +15,8 @@ def prepare(api_url: str, home: Path) -> None:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # errors are told by the command line
         "PREFECT_CLIENT_METRICS_ENABLED": "false",
+        # What its server answers while its database is away. Tried again for a minute in all, as 503 is by itself.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     }.items():
         os.environ.setdefault(name, value)
     local = "127.0.0.1,localhost"

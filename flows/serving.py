@@ -1,20 +1,32 @@
 """What runs by the clock: the flows' deployments, served by this process.
 
-Playlists are looked after every hour, for somewhere it is night; the audit comes once, before them.
+Playlists are looked after every hour, for somewhere it is night; the audit comes once, before them. A run is skipped
+while one of its flow is under way: the next does what is due all the same.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from prefect import serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
-from flows.errors import FlowError
+from db.errors import StorageError
+from flows.errors import FlowError, InterruptedRunError, ServiceError
 from flows.nightly_audit import nightly_audit
 from flows.playlists.nightly import nightly_playlists
+from flows.services import Services
+from flows.stopping import SIGNALS
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY_S: Final = 15.0
+_ONE_AT_A_TIME: Final = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 class CronError(FlowError):
@@ -44,7 +56,7 @@ def _deployment(flow: Any, cron: str) -> RunnerDeployment:
             name="nightly",
             cron=cron,
             tags=["tutti"],
-            concurrency_limit=1,
+            concurrency_limit=_ONE_AT_A_TIME,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
     except ValueError as error:
@@ -52,6 +64,50 @@ def _deployment(flow: Any, cron: str) -> RunnerDeployment:
     return made
 
 
-def serve_all(schedule: Schedule) -> None:
-    """Serve them until somebody stops this process; missed runs of the same flow are not made up one by one."""
-    serve(*deployments(schedule), pause_on_shutdown=False, print_starting_message=False)
+def serve_all(services: Services, schedule: Schedule) -> None:
+    """Serve them until somebody stops this process, and bring up again what of ours goes away meanwhile.
+
+    Raises:
+        CronError: an expression cannot be read.
+        InterruptedRunError: a signal asked to stop; the runs under way were asked to as well, and have ended.
+    """
+    asyncio.run(_serve(services, deployments(schedule)))
+
+
+async def _serve(services: Services, served: list[RunnerDeployment]) -> None:
+    runner = Runner(pause_on_shutdown=False)
+    for each in served:
+        await runner.aadd_deployment(each)
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[int] = loop.create_future()
+    serving, seeing = asyncio.create_task(runner.start()), asyncio.create_task(_see_to(services))
+    await asyncio.sleep(0)  # the runner takes a signal for itself as it starts, and would leave its runs behind
+    for number in SIGNALS:
+        loop.add_signal_handler(number, _ask, asked, number)
+    either: set[asyncio.Future[Any]] = {serving, asked}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    seeing.cancel()
+    if asked.done():
+        if runner.started:
+            await runner.astop()
+        else:
+            serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+        raise InterruptedRunError(asked.result(), None)
+    await serving  # it ended by itself: tell why
+
+
+def _ask(asked: asyncio.Future[int], number: int) -> None:
+    if not asked.done():
+        asked.set_result(number)
+
+
+async def _see_to(services: Services) -> None:
+    """See that the database and the Prefect server are there, of which the clock depends."""
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            await asyncio.to_thread(services.prefect_up)
+        except (StorageError, ServiceError) as error:
+            _log.warning("the Prefect server is away: %s", error)

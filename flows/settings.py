@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.errors import SettingsError
 
@@ -35,6 +35,11 @@ def default_workers() -> int:
 
 def _whole_path(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _listed(value: object) -> object:
+    """Read "CC0-1.0, Apache-2.0" as a list."""
+    return tuple(part for word in value.split(",") if (part := word.strip())) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -65,6 +70,8 @@ class Settings(BaseSettings):
     taste_model: Annotated[str, Field(min_length=1)] | None = None
     night_hour: Annotated[int, Field(ge=0, le=23)] = 4
     night_budget_s: Annotated[float, Field(ge=0, le=10_000_000)] = 300.0
+    night_licences: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_listed)] = None
+    playlist_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     notify_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
     patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0

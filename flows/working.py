@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from actors.pool import PoolSpec, WorkerPool
 from actors.warming import warm_up
 from actors.worker import WorkerOptions
 from db.database import Database
-from db.errors import DatabaseUnavailableError
 from db.work import Progress, progress, release_owner
 from flows.handover import handed_over
 from flows.keys import load_keys, marking_spec
+from flows.patiently import patiently
 from flows.services import Services
 from flows.stopping import SIGNALS, StopRequest
 from models.signing import check_signature
@@ -28,8 +27,7 @@ from models.signing import check_signature
 if TYPE_CHECKING:
     from models.weights import ModelVersion
 
-_log = logging.getLogger(__name__)
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S, _LOOK_AT_LEAST_EVERY_S = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
         ActorError: Ray or all workers cannot be started, or they die again and again.
         StorageError: the database or the store stayed away for longer than the patience.
     """
-    left = _look(database, job.run_id)
+    left = patiently(services, lambda: _look(database, job.run_id))
     if not left.open:
         return left
     check_signature(job.version, load_keys(services.settings).trusted_models)
@@ -69,7 +67,7 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
     with cluster, WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
         stop.listen_again()
         _watch(services, database, job, stop, pool)
-        left = _patiently(services, lambda: _look(database, job.run_id))
+        left = patiently(services, lambda: _look(database, job.run_id))
         if left.open and pool.errors:
             raise pool.errors[0]
     return left
@@ -103,7 +101,6 @@ def _watch(services: Services, database: Database, job: Job, stop: StopRequest, 
     began = time.monotonic()
     pause_s = _LOOK_EVERY_S
     while not pool.wait(pause_s):
-        stop.check()
         pool.see_to_start(time.monotonic() - began)
         dead = pool.take_dead_owners()
 
@@ -114,30 +111,10 @@ def _watch(services: Services, database: Database, job: Job, stop: StopRequest, 
                 return progress(session, job.run_id)
 
         asked = time.monotonic()
-        now = _patiently(services, look, stop)
-        pause_s = max(_LOOK_EVERY_S, 5 * (time.monotonic() - asked))  # counting a large run takes time
+        now = patiently(services, look, stop.check)
+        counting_s = time.monotonic() - asked  # of a large run; a database may have been away as well
+        pause_s = min(max(_LOOK_EVERY_S, 5 * counting_s), _LOOK_AT_LEAST_EVERY_S)
         pool.see_to_progress(now.done + now.failed)
-
-
-def _patiently(services: Services, look: Callable[[], Progress], stop: StopRequest | None = None) -> Progress:
-    """Ask the database; bring it up again if it is ours and went away, wait for it if it is not.
-
-    Raises:
-        DatabaseUnavailableError: it stayed away for longer than the patience.
-    """
-    until = time.monotonic() + services.settings.patience_s
-    while True:
-        try:
-            return look()
-        except DatabaseUnavailableError as error:
-            if time.monotonic() > until:
-                raise
-            _log.warning("the database is away: %s", error)
-        if stop is not None:
-            stop.check()
-        if services.settings.database_url is None:
-            services.postgres.up()
-        time.sleep(_LOOK_EVERY_S)
 
 
 def _look(database: Database, run_id: str) -> Progress:

@@ -46,10 +46,10 @@ class House:
     def backend(self):
         return Backend(self.database, self.objects)
 
-    def work(self, **changes):
+    def work(self, licences=None, **changes):
         """The steps of a night, with some settings changed."""
         services = Services(self.settings.model_copy(update=changes))
-        return NightWork(services, self.backend)
+        return NightWork(services, self.backend, licences=licences)
 
     def stock(self, count, start=0):
         """Put assets on the shelf, of each sound in turn, with a file each and a place in the space; return ids."""

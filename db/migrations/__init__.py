@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Final
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"

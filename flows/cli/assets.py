@@ -48,16 +48,32 @@ def list_(
 
 def search(
     text: Annotated[str, typer.Argument(metavar="TEXT", help='Words, "a phrase", or, -without.')],
+    by_sound: Annotated[
+        bool,
+        typer.Option("--by-sound", help="By how they sound: nearest to TEXT in the joint space that tells tastes."),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Find assets by the words of their prompt and what was read from it, best first."""
+    """Find assets by the words of their prompt and what was read from it, best first.
+
+    By sound it finds those that have their place in the joint space, which the next night gives to all.
+    """
     with errors_told():
 
         def find(session: Session) -> Sequence[Asset]:
-            from db.assets import search_assets
+            from db.assets import get_asset, search_assets
 
-            return search_assets(session, text, limit)
+            if not by_sound:
+                return search_assets(session, text, limit)
+            from db.content_vectors import nearest
+            from flows.playlists.placing import taste_version
+            from flows.settings import load_settings
+            from models.musiclm.joint_space import JointSpace
+
+            version = taste_version(load_settings())
+            near = nearest(session, version.digest, JointSpace(version).of_words(text), limit)
+            return [get_asset(session, asset_id) for asset_id, _ in near]
 
         _answer_assets(find, as_json)
 

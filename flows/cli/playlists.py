@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from flows.cli.generate import JsonOption, WorkersOption
 from flows.cli.output import SHORT, answer, answer_json, answers_only, note, seconds, shortened, table
 
 if TYPE_CHECKING:
+    from db.database import Session
     from db.playlists import Playlist
     from flows.services import Backend, Services
 
@@ -35,6 +36,10 @@ def make(
         float | None, typer.Option(min=0, help="Seconds of new audio made for listeners; else TUTTI_NIGHT_BUDGET_S.")
     ] = None,
     catch_up: Annotated[int, typer.Option(min=0, max=366, help="Make up for so many missed nights too.")] = 0,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option(help="Only of pieces whose model is under this; may be repeated. Else TUTTI_NIGHT_LICENCES."),
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +59,8 @@ def make(
             from db.listeners import list_listeners
 
             list_listeners(session, listener)
-        told = _drive(services, on, listener, budget_s, catch_up, workers)
+            _check_licences(session, licence or [])
+        told = _drive(services, on, listener or None, budget_s, catch_up, workers, licence or None)
         if as_json:
             answer_json(told)
         else:
@@ -68,7 +74,7 @@ def show(listener: _ListenerArgument, on: _DateOption = None, as_json: JsonOptio
     """Show a playlist of LISTENER, with the reason for every track."""
     with errors_told():
         with _kept(listener, on) as (_, _, kept):
-            body = json.loads(kept.body)
+            body = json.loads(_whole(kept).body)
         if as_json:
             answer_json(body | {"digest": kept.digest})
             return
@@ -97,7 +103,7 @@ def export(
         from flows.playlists.files import write_files
 
         with _kept(listener, on) as (_, backend, kept):
-            files = [str(path) for path in write_files(kept, backend.objects, to)]
+            files = [str(path) for path in write_files(_whole(kept), backend.objects, to)]
         if as_json:
             answer_json({"listener": kept.listener, "date": str(kept.date), "files": files})
         else:
@@ -129,6 +135,25 @@ def _services() -> Services:
     return Services(load_settings())
 
 
+def _check_licences(session: Session, licences: Sequence[str]) -> None:
+    from db.model_versions import list_registered
+
+    known = {str(version.card["licence"]) for version in list_registered(session) if "licence" in version.card}
+    for licence in licences:
+        if licence not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise InputError(f"--licence {licence!r}: no model that made anything here is under it; there is {there}")
+
+
+def _whole(kept: Playlist) -> Playlist:
+    if kept.pruned_at is not None:
+        raise InputError(
+            f"the tracks of {kept.listener}'s playlist of {kept.date} were dropped on {kept.pruned_at:%Y-%m-%d}; "
+            "playlists replay makes it again and holds it against its digest"
+        )
+    return kept
+
+
 def _checked_date(text: str | None) -> date | None:
     try:
         return None if text is None else date.fromisoformat(text)
@@ -155,14 +180,7 @@ def _kept(listener: str, on: str | None) -> Iterator[tuple[Services, Backend, Pl
         yield services, backend, kept
 
 
-def _drive(
-    services: Services,
-    on: str | None,
-    listeners: list[str] | None,
-    budget_s: float | None,
-    catch_up: int,
-    workers: int | None,
-) -> dict[str, Any]:
+def _drive(services: Services, *parameters: Any) -> dict[str, Any]:
     """Run the flow in this process."""
     from flows.cli.generate import driven
     from flows.prefect_environment import prepare
@@ -172,9 +190,7 @@ def _drive(
         prepare(services.prefect_up(), services.settings.home)
         from flows.playlists.nightly import nightly_playlists
 
-        told: dict[str, Any] = asyncio.run(
-            driven(nightly_playlists)(on, listeners or None, budget_s, catch_up, workers)
-        )
+        told: dict[str, Any] = asyncio.run(driven(nightly_playlists)(*parameters))
     return told
 
 

@@ -23,6 +23,7 @@ def serve(
 ) -> None:
     """Make playlists and audits by the clock, until stopped. Nights that were missed are made up for."""
     with errors_told():
+        from flows.errors import InterruptedRunError
         from flows.prefect_environment import prepare
         from flows.services import Services
         from flows.settings import load_settings
@@ -34,6 +35,9 @@ def serve(
 
         note(f"serving; Prefect is at {services.prefect_up().removesuffix('/api')}")
         try:
-            serve_all(Schedule(playlists=playlists_at, audit=audit_at))
+            serve_all(services, Schedule(playlists=playlists_at, audit=audit_at))
         except CronError as error:
             raise InputError(str(error)) from None
+        except InterruptedRunError as error:
+            note("stopped; what was not done is done when it serves again")
+            raise typer.Exit(128 + error.signal_number) from None

@@ -108,7 +108,7 @@ def _wishes(
     found: dict[str, list[Wish]] = {}
     for name, known in lists.people([each.name for each in neediest[: _LOOKED_AT * most]]):
         if not isinstance(known, Failed):
-            found[name] = wishes_of(name, known[1], lists.shelf.space, lists.shelf.vector_IE)
+            found[name] = wishes_of(name, known[1], lists.catalogue, lists.shelf.vector_IE)
     return found
 
 

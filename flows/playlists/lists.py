@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from actors.identity import canonical_json
 from db.database import Database
@@ -33,12 +34,16 @@ _ALIKE: Final = 0.2  # cosine of directions from the middle of the catalogue, wh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What lists are made from: the date, what was heard before `heard_before`, rows as of `as_of`, which model."""
+    """What lists are made from: the date, what was heard before `heard_before`, rows as of `as_of`, which model.
+
+    `licences` are those that pieces of lists may be under; None for any, known or not.
+    """
 
     date: date
     heard_before: datetime
     as_of: datetime
     model: ModelVersion
+    licences: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Lists:
         moment: Moment,
         shelf: Shelf,
         ears: Ears,
+        likes_LI: csr_matrix,
         made: Mapping[str, Sequence[int]],
         sentences: Mapping[str, Vectors],
         *,
@@ -69,6 +75,7 @@ class Lists:
             moment: which.
             shelf: the pieces.
             ears: what listeners heard.
+            likes_LI: what they like of it, see `Heard.likes_LI`.
             made: numbers of the pieces that were made for listeners.
             sentences: where the sentences of listeners lie.
             rules: how lists are made.
@@ -76,15 +83,17 @@ class Lists:
         """
         self.moment, self.shelf, self.ears, self.rules = moment, shelf, ears, rules
         self._made, self._sentences = made, sentences
-        likes = ears.heard.likes_LI()
-        renown = np.asarray(likes.sum(axis=0), dtype=np.float32).ravel()
-        catalogue = Catalogue(shelf.space, shelf.character, shelf.family_I, renown)
+        renown = np.asarray(likes_LI.sum(axis=0), dtype=np.float32).ravel()
+        allowed = [moment.licences is None or track.licence in moment.licences for track in shelf.tracks]
+        self.catalogue = Catalogue(
+            shelf.space, shelf.character, shelf.family_I, renown, np.array(allowed, dtype=bool)
+        )
         self._night = Night(
             ears.heard,
-            catalogue,
+            self.catalogue,
             at_s=moment.heard_before.timestamp(),
             rules=rules,
-            factors=fit_factors(ears.heard, _FACTORS, threads=threads),
+            factors=fit_factors(likes_LI, _FACTORS, threads=threads),
         )
         self._number = {name: index for index, name in enumerate(ears.names)}
 
@@ -125,7 +134,10 @@ class Lists:
                 yield NewPlaylist(name, self.moment.date, body, self.moment.as_of)
 
     def _body(self, name: str, guest: Guest, person: Person, choice: Choice) -> dict[str, Any]:
-        return {
+        licences = self.moment.licences
+        left_out = int((~self.catalogue.allowed_I).sum())
+        filters = {} if licences is None else {"filters": {"licences": list(licences), "left_out": left_out}}
+        return filters | {
             "schema": SCHEMA,
             "listener": name,
             "date": str(self.moment.date),
@@ -170,6 +182,8 @@ class Lists:
     def _why_empty(self, person: Person) -> str:
         if not self.shelf.tracks:
             return "the catalogue has no sound yet"
+        if not self.catalogue.allowed_I.any():
+            return f"no piece of the catalogue is under {' or '.join(self.moment.licences or ('no licence',))}"
         return "every piece of the catalogue is hated" if len(person.hated) else "nothing is left to choose from"
 
 
@@ -219,13 +233,14 @@ def lists_of(
         for name, asset_id in made_for(session):
             if asset_id in shelf.number_of:
                 made.setdefault(name, []).append(shelf.number_of[asset_id])
-    likes = np.diff(ears.heard.likes_LI().indptr)
+    likes_LI = ears.heard.likes_LI()
+    likes = np.diff(likes_LI.indptr)
     sentences = {
         each.name: place_words(each.sentence)
         for number, each in enumerate(people)
         if each.sentence and not likes[number]
     }
-    return Lists(moment, shelf, ears, made, sentences, rules=rules, threads=threads)
+    return Lists(moment, shelf, ears, likes_LI, made, sentences, rules=rules, threads=threads)
 
 
 def _told(error: Exception) -> str:

@@ -25,12 +25,13 @@ from models.taste.space import Space, Vectors, space_of
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What a playlist says of a piece."""
+    """What a playlist says of a piece. `licence` is None where it is not known."""
 
     asset_id: str
     title: str
     duration_s: float
     file: AssetFile
+    licence: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +63,7 @@ def load_shelf(session: Session, model_digest: str, *, as_of: datetime) -> Shelf
     families: dict[str, int] = {}
     for each in catalogue_tracks(session, model_digest, as_of=as_of):
         content = each.content
-        tracks.append(Track(content.asset_id, each.prompt, each.duration_s, each.file))
+        tracks.append(Track(content.asset_id, each.prompt, each.duration_s, each.file, each.licence))
         vectors.append(content.vector_E)
         tempo.append(content.tempo_bpm)
         energy.append(content.energy)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from actors.patience import Patience
-from db.errors import DatabaseUnavailableError, UnknownRunError
+from db.content_vectors import index_vectors
+from db.database import Session
+from db.errors import UnknownRunError
 from db.listeners import list_listeners
 from db.model_versions import register_version
-from db.playlists import NewPlaylist, clock, have_playlists, pieces_of, record_playlists
+from db.playlists import (
+    NewPlaylist,
+    clock,
+    failures_of,
+    have_playlists,
+    note_failures,
+    pieces_of,
+    prune_playlists,
+    record_playlists,
+)
 from db.runs import get_run
 from flows.model_choice import registration
+from flows.patiently import patiently
 from flows.playlists.fresh import Budget, ask_for_pieces, plan_pieces
 from flows.playlists.lists import Failed, Lists, Moment, lists_of
 from flows.playlists.nights import Night, dates_around, nights_due
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
     from models.taste.space import Vectors
 
 T = TypeVar("T")
+MOST_TRIES: Final = 3  # by the clock, of a playlist that cannot be made
 _COMMITTED_AT_ONCE: Final = 512
 
 
@@ -54,13 +66,26 @@ class Done:
 class NightWork:
     """The steps. Each waits for a database that is away, as long as the patience lasts."""
 
-    def __init__(self, services: Services, backend: Backend, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        backend: Backend,
+        rules: Rules | None = None,
+        licences: tuple[str, ...] | None = None,
+    ) -> None:
         """Take the parts; nothing heavy is loaded before it is needed.
+
+        Args:
+            services: with the settings.
+            backend: where the rows and objects are.
+            rules: how lists are made.
+            licences: those that pieces of lists may be under; any if not given.
 
         Raises:
             UnknownModelError: there is no MusicLM to tell tastes by.
         """
         self.services, self.backend, self.rules = services, backend, rules or Rules()
+        self.licences = licences
         self.version = taste_version(services.settings)
 
     @cached_property
@@ -75,6 +100,8 @@ class NightWork:
     ) -> tuple[list[Night], Mapping[str, str]]:
         """Return the nights to be done; see `nights_due`.
 
+        What could not be made some times is not due by the clock any more, only to who asks for a date or a name.
+
         Raises:
             UnknownListenerError: nobody has one of these names.
         """
@@ -84,15 +111,28 @@ class NightWork:
             with self.backend.database.unit_of_work() as session:
                 register_version(session, registration(self.version))
                 people = [each for each in list_listeners(session, names) if each.consented_at is not None]
-                have = have_playlists(session, dates_around(now, catch_up, only))
+                dates = dates_around(now, catch_up, only)
+                have = have_playlists(session, dates)
+                tries = {key: failure.tries for key, failure in failures_of(session, dates).items()}
+            given_up = {key for key, count in tries.items() if count >= MOST_TRIES and not (only or names)}
             hour = self.services.settings.night_hour
-            return nights_due(people, have, now=now, hour=hour, catch_up=catch_up, only=only)
+            nights, strange = nights_due(people, have | given_up, now=now, hour=hour, catch_up=catch_up, only=only)
+            on = only or now.date()
+            strange = {name: why for name, why in strange.items() if (name, on) not in given_up}
+            with self.backend.database.unit_of_work() as session:
+                return nights, _noted(session, on, strange)
 
         return self._patiently(look)
 
     def place(self) -> Placed:
         """Place every asset that is new."""
-        return self._patiently(lambda: place_assets(self.backend, self.space))
+        placed = self._patiently(lambda: place_assets(self.backend, self.space))
+        self._patiently(self._index)
+        return placed
+
+    def _index(self) -> None:
+        with self.backend.database.unit_of_work() as session:
+            index_vectors(session, self.version.digest)
 
     def lists(self, night: Night) -> Lists:
         """Return what makes the lists of a night, from the rows of now."""
@@ -100,8 +140,15 @@ class NightWork:
         def read() -> Lists:
             with self.backend.database.unit_of_work() as session:
                 as_of = clock(session)
-            moment = Moment(date=night.date, heard_before=night.due_at, as_of=as_of, model=self.version)
-            return self.lists_of(moment)
+            return self.lists_of(
+                Moment(
+                    date=night.date,
+                    heard_before=night.due_at,
+                    as_of=as_of,
+                    model=self.version,
+                    licences=self.licences,
+                )
+            )
 
         return self._patiently(read)
 
@@ -152,21 +199,37 @@ class NightWork:
             kept = set(self._patiently(lambda made=made: self._record(made)))  # type: ignore[misc]
             done.playlists += len(kept)
             done.empty += sum('"tracks":[]' in each.body for each in made if each.listener in kept)
+        done.failed = self._patiently(lambda: self._note(night.date, done.failed))
         return done
+
+    def prune(self) -> int:
+        """Drop the tracks of playlists that are older than they are to be kept; return of how many."""
+        days = self.services.settings.playlist_days
+        if days is None:
+            return 0
+        before = datetime.now(UTC).date() - timedelta(days=days)
+
+        def drop() -> int:
+            with self.backend.database.unit_of_work() as session:
+                return prune_playlists(session, before)
+
+        return self._patiently(drop)
+
+    def _note(self, on: date, failed: Mapping[str, str]) -> dict[str, str]:
+        with self.backend.database.unit_of_work() as session:
+            return _noted(session, on, failed)
 
     def _record(self, made: Sequence[NewPlaylist]) -> list[str]:
         with self.backend.database.unit_of_work() as session:
             return record_playlists(session, made)
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        """Do what may be repeated; bring the database up again if it is ours and went away."""
+        return patiently(self.services, work)
 
-        def attempt() -> T:
-            try:
-                return work()
-            except DatabaseUnavailableError:
-                if self.services.settings.database_url is None:
-                    self.services.postgres.up()
-                raise
 
-        return Patience(self.services.settings.patience_s).call(attempt)
+def _noted(session: Session, on: date, failed: Mapping[str, str]) -> dict[str, str]:
+    """Keep what could not be made; return it, saying of what the clock gives up."""
+    note_failures(session, on, failed)
+    tries = {name: failure.tries for (name, _), failure in failures_of(session, [on]).items()}
+    given_up = f" (given up after {MOST_TRIES} tries; playlists make --listener tries again)"
+    return {name: why + (given_up if tries.get(name, 0) == MOST_TRIES else "") for name, why in failed.items()}

@@ -19,6 +19,7 @@ from actors.errors import ActorError
 from db.errors import DatabaseUnavailableError, StorageError
 from flows.catalogue import resume_catalogue
 from flows.errors import FlowError, InterruptedRunError
+from flows.patiently import opened, patiently
 from flows.playlists.fresh import Budget
 from flows.playlists.night import Done, NightWork
 from flows.playlists.nights import Night
@@ -49,6 +50,7 @@ async def nightly_playlists(
     budget_s: float | None = None,
     catch_up: int = 2,
     workers: int | None = None,
+    licences: list[str] | None = None,
 ) -> dict[str, Any]:
     """Make the playlists that are due and not made yet.
 
@@ -58,6 +60,7 @@ async def nightly_playlists(
         budget_s: seconds of new audio for each date; from the settings if not given, 0 for none.
         catch_up: how many missed nights before the newest are made up for, without new audio.
         workers: how many make new audio; from the settings if not given.
+        licences: only of pieces under one of these; from the settings if not given.
 
     Returns:
         What was done: nights with their playlists and whose could not be made, pieces made, what could not be placed.
@@ -65,8 +68,9 @@ async def nightly_playlists(
     services = Services(load_settings())
     only = None if date is None else Date.fromisoformat(date)
     seconds = services.settings.night_budget_s if budget_s is None else budget_s
-    with services.open() as backend:
-        work = NightWork(services, backend)
+    with opened(services) as backend:
+        allowed = services.settings.night_licences if licences is None else tuple(licences)
+        work = NightWork(services, backend, licences=allowed)
         placed = await place(work)
         nights, strange = await asyncio.to_thread(work.due, only, listeners, catch_up)
         told: dict[str, Any] = {"nights": [], "failed": dict(strange), "unplaced": dict(placed.failed), "pieces": 0}
@@ -81,7 +85,8 @@ async def nightly_playlists(
             told["nights"].append(done.as_json())
             told["failed"] |= done.failed
         if nights:
-            await asyncio.to_thread(seal, services, backend)
+            told["pruned"] = await asyncio.to_thread(work.prune)
+            await asyncio.to_thread(patiently, services, lambda: seal(services, backend))
     if nights or strange:
         told["notified"] = notify(services.settings, {"flow": "nightly-playlists", "state": "Completed", **told})
     return told
@@ -92,6 +97,9 @@ async def _make_pieces(
 ) -> tuple[int, Sequence[str]]:
     """Make what is to be made for listeners; what goes wrong with it takes nobody's playlist away."""
     made, errors = 0, []
+    licence = work.version.card.get("licence")
+    if budget.budget_s and work.licences is not None and licence not in work.licences:
+        return 0, [f"no pieces are made for listeners: {work.version.name} is under {licence or 'no known licence'}"]
     try:
         for run_id in await ask(work, night, budget, names):
             counts = await resume_catalogue(run_id, workers)

@@ -43,17 +43,25 @@ def replayed(services: Services, backend: Backend, kept: Playlist) -> Replay:
         return Replay(None, f"it cannot be made again: {error}")
     work = NightWork(services, backend, _rules(body["rules"]))
     before = datetime.fromisoformat(body["heard_before"])
-    moment = Moment(date=kept.date, heard_before=before, as_of=kept.as_of, model=version)
+    filters = body.get("filters")
+    moment = Moment(
+        date=kept.date,
+        heard_before=before,
+        as_of=kept.as_of,
+        model=version,
+        licences=tuple(filters["licences"]) if filters else None,
+    )
     (made,) = work.lists_of(moment).make([kept.listener])
     if isinstance(made, Failed):
         return Replay(None, made.error)
-    same = made.body == kept.body
+    digest = digest_of(made.body.encode())
+    same = digest == kept.digest
     detail = (
         "the same, byte for byte"
         if same
         else "another: listeners or events were deleted since, or this is another machine"
     )
-    return Replay(digest_of(made.body.encode()), detail)
+    return Replay(digest, detail)
 
 
 def _rules(values: dict[str, Any]) -> Rules:

@@ -46,12 +46,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """The pieces there are. `family_I` numbers those of a kind; `renown_I` is how much each is liked by all."""
+    """The pieces there are.
+
+    `family_I` numbers those of a kind; `renown_I` is how much each is liked by all; only those of `allowed_I` may be
+    in lists, the others still tell tastes.
+    """
 
     space: Space
     character: Character
     family_I: Pieces
     renown_I: NDArray[np.float32]
+    allowed_I: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,14 +112,14 @@ def choose(
         factors_I: how well by what others heard; None for one who likes nothing yet.
         factors: where `factors_I` comes from.
     """
-    new_I = np.ones(len(content_I), dtype=bool)
+    new_I = catalogue.allowed_I.copy()
     new_I[person.heard] = new_I[person.hated] = new_I[person.made] = False
     warm, cold_I = nobody(), new_I
     if factors is not None and factors_I is not None:
         warm = fuse(factors_I, content_I, new_I & factors.known_I, rules.ranking)
         cold_I = new_I & ~factors.known_I
     cold = fuse(None, content_I, cold_I, rules.ranking)
-    pool = _Pool(person, warm, cold, rules)
+    pool = _Pool(person, catalogue.allowed_I, warm, cold, rules)
     direction_KE = catalogue.space.piece_IE[pool.piece_K]
     varied = VariedList(
         pool.score_K,
@@ -143,10 +148,14 @@ class _Group(IntEnum):
 class _Pool:
     """All pieces that a list may have, by group."""
 
-    def __init__(self, person: Person, warm: Candidates, cold: Candidates, rules: Rules) -> None:
+    def __init__(
+        self, person: Person, allowed_I: NDArray[np.bool_], warm: Candidates, cold: Candidates, rules: Rules
+    ) -> None:
         met = np.isin(person.made, np.union1d(person.heard, person.hated))
-        made = person.made[~met][: max(1, round(rules.length * rules.fresh * rules.made))]
-        heaviest = np.argsort(-person.weight, kind="stable")[:_LIKED_LOOKED_AT]
+        made = person.made[~met & allowed_I[person.made]]
+        made = made[: max(1, round(rules.length * rules.fresh * rules.made))]
+        heaviest = np.argsort(-person.weight, kind="stable")
+        heaviest = heaviest[allowed_I[person.liked[heaviest]]][:_LIKED_LOOKED_AT]
         liked = person.liked[heaviest]
         parts = [made, liked, warm.piece_K[:_NEW_LOOKED_AT], cold.piece_K[:_NEW_LOOKED_AT]]
         weight = person.weight[heaviest].astype(np.float64)

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from models.taste.choosing import Catalogue, Choice, Person, Pieces, Rules, choose
@@ -103,9 +104,9 @@ class Night:
         return lot_I + renown_I / max(float(renown_I.max(initial=0.0)), 1e-9)
 
 
-def fit_factors(heard: Heard, config: FactorConfig, *, threads: int) -> Factors | None:
-    """Return the factors of all that was heard."""
-    return fit(heard.likes_LI(), config, seed=_FACTORS_SEED, threads=threads)
+def fit_factors(likes_LI: csr_matrix, config: FactorConfig, *, threads: int) -> Factors | None:
+    """Return the factors of all that was liked, see `Heard.likes_LI`."""
+    return fit(likes_LI, config, seed=_FACTORS_SEED, threads=threads)
 
 
 def _of_sentence(direction_E: Vectors) -> Modes:

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from models.taste.choosing import Person
-from models.taste.space import Space, Vectors
+from models.taste.choosing import Catalogue, Person
+from models.taste.space import Vectors
 
 _ENOUGH: Final = 10  # new pieces near a mode serve it
 
@@ -29,23 +29,23 @@ class Wish:
     near: tuple[int, ...]  # the liked pieces nearest to it
 
 
-def wishes_of(listener: str, person: Person, space: Space, vector_IE: Vectors) -> list[Wish]:
+def wishes_of(listener: str, person: Person, catalogue: Catalogue, vector_IE: Vectors) -> list[Wish]:
     """Return the modes whose own pieces lie nearer together than what is new to the listener, widest gap first.
 
     Args:
         listener: their name.
         person: what is known of them.
-        space: directions of the pieces.
+        catalogue: the pieces.
         vector_IE: the same pieces as they lie in the joint space.
     """
     if person.modes is None or person.by_sentence:
         return []
-    new_I = np.ones(len(vector_IE), dtype=bool)
+    new_I = catalogue.allowed_I.copy()
     new_I[person.heard] = new_I[person.hated] = False
     found = []
     for mode in range(len(person.modes)):
         inside = person.modes.member_N == mode
-        likeness = (space.piece_IE @ person.modes.direction_ME[mode])[new_I]
+        likeness = (catalogue.space.piece_IE @ person.modes.direction_ME[mode])[new_I]
         served = float(np.sort(likeness)[-_ENOUGH:].sum() / _ENOUGH)
         gap = (float(person.modes.closeness_M[mode]) - served) * float(person.modes.share_M[mode])
         if gap > 0:

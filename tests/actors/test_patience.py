@@ -31,6 +31,18 @@ def test_a_service_that_stays_away_is_given_up():
     assert time.monotonic() - began < 1
 
 
+def test_long_work_before_a_service_goes_away_uses_up_no_patience():
+    attempts = iter([0.6, 0.0])
+
+    def work():
+        if pause_s := next(attempts):
+            time.sleep(pause_s)
+            raise DatabaseUnavailableError("away")
+        return "done"
+
+    assert Patience(0.5).call(work) == "done"
+
+
 @pytest.mark.parametrize("error", [DatabaseUrlError("x"), ObjectCredentialsError("x"), ValueError("x")])
 def test_what_does_not_pass_is_not_repeated(error):
     began = time.monotonic()

@@ -61,3 +61,9 @@ def test_a_bad_setting_is_named(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load_settings()
+
+
+def test_licences_are_listed_with_commas(monkeypatch):
+    assert load_settings().night_licences is None
+    monkeypatch.setenv("TUTTI_NIGHT_LICENCES", "CC0-1.0, Apache-2.0,")
+    assert load_settings().night_licences == ("CC0-1.0", "Apache-2.0")

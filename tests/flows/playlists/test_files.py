@@ -2,8 +2,11 @@
 
 import io
 import json
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from datetime import date
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -51,6 +54,16 @@ def test_every_path_of_the_m3u8_opens_from_where_it_lies(kept, objects, tmp_path
         soundfile.read(io.BytesIO((tmp_path / "out" / path).read_bytes()))
 
 
+@pytest.mark.skipif(shutil.which("mpv") is None, reason="mpv is not installed")
+def test_mpv_plays_every_piece_of_the_m3u8(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path / "out")
+    words = ["--no-config", "--no-video", "--ao=null", "--untimed", "--term-playing-msg=plays ${filename}"]
+    playlist = tmp_path / "out" / "2026-05-01.m3u8"
+    told = subprocess.run(["mpv", *words, playlist], capture_output=True, text=True, timeout=120, cwd="/", check=True)
+    played = [line.removeprefix("plays ") for line in told.stdout.splitlines() if line.startswith("plays ")]
+    assert played == [Path(path).name for path in playlist.read_text().splitlines() if not path.startswith("#")]
+
+
 def test_jspf_has_what_its_schema_asks_for(kept, objects, tmp_path):
     write_files(kept, objects, tmp_path)
     playlist = json.loads((tmp_path / "2026-05-01.jspf").read_text(encoding="utf-8"))["playlist"]
@@ -60,7 +73,7 @@ def test_jspf_has_what_its_schema_asks_for(kept, objects, tmp_path):
         assert isinstance(track["location"], list)
         assert isinstance(track["identifier"], list)
         assert track["duration"] == 1000
-        assert (tmp_path / unquote(track["location"][0])).is_file()
+        assert soundfile.info(tmp_path / unquote(track["location"][0])).frames == 16_000
 
 
 def test_xspf_has_what_its_schema_asks_for_in_its_order(kept, objects, tmp_path):
@@ -73,7 +86,8 @@ def test_xspf_has_what_its_schema_asks_for_in_its_order(kept, objects, tmp_path)
     for track in root.findall("x:trackList/x:track", NS):
         assert [element.tag.partition("}")[2] for element in track] == allowed
         assert int(track.findtext("x:duration", namespaces=NS)) == 1000
-        assert (tmp_path / unquote(track.findtext("x:location", namespaces=NS))).is_file()
+        location = unquote(track.findtext("x:location", namespaces=NS))
+        assert soundfile.info(tmp_path / location).frames == 16_000
     assert root.findtext("x:trackList/x:track[2]/x:title", namespaces=NS) == 'rain & <b>"thunder"</b>'
 
 

@@ -1,7 +1,7 @@
 """A night's playlists as they are kept."""
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -114,6 +114,44 @@ def test_what_is_withdrawn_or_hated_is_in_no_list(house, stocked):
     house.hears("ann", stocked[44:80:4], "hated")
     house.work().write(night("ann"))
     assert not set(assets(house, "ann")) & {*stocked[0:20:4], *stocked[44:80:4]}
+
+
+def test_a_night_limited_to_licences_has_only_pieces_of_models_under_them_and_says_so(house, stocked):
+    with house.database.unit_of_work() as session:
+        session.execute(text('UPDATE model_versions SET card = card || \'{"licence": "CC0-1.0"}\''))
+        session.execute(
+            text("INSERT INTO lineage_edges VALUES (:child, :parent, 'vocals')"),
+            [{"child": asset, "parent": "sha256:" + "a" * 64} for asset in stocked[40:60]],
+        )
+    house.work(licences=("CC0-1.0", "MIT")).write(night("ann", "dan"))
+    ann = body(house, "ann")
+    assert ann["filters"] == {"licences": ["CC0-1.0", "MIT"], "left_out": 20}
+    assert len(ann["tracks"]) > 20
+    assert not set(assets(house, "ann") + assets(house, "dan")) & set(stocked[40:60])
+    work = house.work()
+    again = replayed(work.services, work.backend, kept(house, "ann"))
+    assert again.digest == kept(house, "ann").digest
+    work.write(night("cat"))
+    assert "filters" not in body(house, "cat")
+    house.work(licences=("MIT",)).write(night("ben"))
+    assert body(house, "ben")["note"] == "no piece of the catalogue is under MIT"
+
+
+def test_of_an_old_list_stays_what_makes_it_again_and_what_the_ledger_names(house, stocked):
+    work = house.work(playlist_days=30)
+    work.write(night("ann"))
+    whole = kept(house, "ann")
+    new = datetime.now(UTC).date()
+    work.write(Night(new, NOON, ("ann",), is_present=True))
+    assert (work.prune(), work.prune()) == (1, 0)
+    pruned = kept(house, "ann")
+    assert pruned.pruned_at is not None
+    assert not {"tracks", "candidates"} & set(json.loads(pruned.body))
+    assert len(pruned.body) < len(whole.body) / 10
+    assert pruned.digest == whole.digest
+    assert replayed(work.services, work.backend, pruned).digest == whole.digest
+    assert kept(house, "ann", new).pruned_at is None
+    assert house.work().prune() == 0
 
 
 def test_all_hated_or_an_empty_catalogue_gives_an_empty_list_that_says_why(house):

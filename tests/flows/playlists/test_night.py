@@ -8,12 +8,14 @@ from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from taste_house import NOON
 
 from db.content_vectors import without_content
-from db.errors import UnknownListenerError
-from db.playlists import playlists_of
+from db.errors import UnknownListenerError, UnknownPlaylistError
+from db.playlists import failures_of, get_playlist, playlists_of
+from flows.playlists.night import MOST_TRIES
 from flows.playlists.nights import Night
 from flows.playlists.notifying import notify
 from flows.playlists.placing import place_assets, taste_version
@@ -47,6 +49,32 @@ def test_a_night_that_was_killed_in_the_middle_ends_with_one_list_each(house):
     assert work.write(night).playlists == 2
     with house.database.unit_of_work() as session:
         assert [each.listener for each in playlists_of(session, night.date)] == ["ann", "ben", "cat"]
+
+
+def test_the_clock_gives_up_a_list_that_cannot_be_made_after_some_tries_and_says_so(house):
+    ids = house.stock(8)
+    house.listener("ann")
+    house.listener("eve", hears=ids[:2])
+    with house.database.unit_of_work() as session:
+        session.execute(text("ALTER TABLE listening_events DROP CONSTRAINT listening_events_kind_check"))
+        session.execute(text("UPDATE listening_events SET kind = 'explodes'"))
+        session.execute(text("UPDATE listeners SET time_zone = 'Mars' WHERE name = 'ann'"))
+    work = house.work()
+    for tried in range(1, MOST_TRIES + 1):
+        (night,), strange = work.due(None, None, 0)
+        told = work.write(night).failed | strange
+        assert sorted(told) == ["ann", "eve"]
+        assert all(("given up" in why) == (tried == MOST_TRIES) for why in told.values())
+    assert work.due(None, None, 0) == ([], {})
+    with house.database.unit_of_work() as session, pytest.raises(UnknownPlaylistError, match="not known"):
+        get_playlist(session, "eve", night.date)
+
+    with house.database.unit_of_work() as session:
+        session.execute(text("UPDATE listening_events SET kind = 'liked'"))
+    ((again,), _) = work.due(None, ["eve"], 0)
+    assert work.write(again).playlists == 1
+    with house.database.unit_of_work() as session:
+        assert not [name for name, _ in failures_of(session, [night.date]) if name == "eve"]
 
 
 def test_a_name_that_nobody_has_is_refused(house):

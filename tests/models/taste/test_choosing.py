@@ -57,13 +57,15 @@ def everybody():
     return rows
 
 
-def night(vectors, rows, listeners=PEOPLE, rules=RULES, families=None):
+def night(vectors, rows, listeners=PEOPLE, rules=RULES, families=None, allowed=None):
     heard = heard_by(rows, listeners)
     pieces = len(vectors)
     character = Character(np.full(pieces, 90.0), np.zeros(pieces, np.int64), np.ones(pieces))
     renown = np.asarray(heard.likes_LI().sum(axis=0), np.float32).ravel()[:pieces]
-    catalogue = Catalogue(space_of(vectors), character, np.arange(pieces) if families is None else families, renown)
-    factors = fit_factors(heard, FactorConfig(factors=8, fewest_listeners=2), threads=1)
+    families = np.arange(pieces) if families is None else families
+    allowed = np.ones(pieces, bool) if allowed is None else allowed
+    catalogue = Catalogue(space_of(vectors), character, families, renown, allowed)
+    factors = fit_factors(heard.likes_LI(), FactorConfig(factors=8, fewest_listeners=2), threads=1)
     return Night(heard, catalogue, at_s=NOW_S, rules=rules, factors=factors)
 
 
@@ -137,6 +139,16 @@ def test_of_much_that_was_made_and_not_heard_only_the_newest_come(vectors, every
     }
     assert came == {239, 238}
     assert set(made) & set(found.pieces.tolist()) == came
+
+
+def test_what_is_not_allowed_is_in_no_list_but_tells_the_taste(vectors, everybody):
+    allowed = np.arange(PIECES) % 4 != 1
+    found = choice(night(vectors, everybody, allowed=allowed), Guest(listener=0, seed=1, made=(9, 19)))
+    assert allowed[found.pieces].all()
+    assert set(found.pieces % KINDS) == {0, 1}
+    assert 19 in found.pieces
+    none = choice(night(vectors, everybody, allowed=np.zeros(PIECES, bool)), Guest(listener=0, seed=1, made=(9,)))
+    assert not len(none.pieces)
 
 
 def test_a_list_has_few_pieces_of_a_family(vectors, everybody):

@@ -1,10 +1,13 @@
 """Where the catalogue leaves a taste unserved, and whose wish is made first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models.taste.choosing import Person
+from models.taste.choosing import Catalogue, Person
 from models.taste.modes import modes_of
+from models.taste.sequence import Character
 from models.taste.space import space_of
 from models.taste.wishes import Wish, granted, wishes_of
 
@@ -23,20 +26,23 @@ def person(vectors, liked):
     space, liked = space_of(vectors), np.array(liked)
     weight = np.ones(len(liked), np.float32)
     modes = modes_of(space.piece_IE[liked], weight, spread=space.spread, most=4)
-    return space, Person(1, liked, weight, NONE, liked, NONE, NONE, modes)
+    count = len(vectors)
+    character = Character(np.full(count, 90.0), np.zeros(count, np.int64), np.ones(count))
+    catalogue = Catalogue(space, character, np.arange(count), np.ones(count, np.float32), np.ones(count, bool))
+    return catalogue, Person(1, liked, weight, NONE, liked, NONE, NONE, modes)
 
 
 def test_a_mood_of_which_everything_was_heard_is_a_wish_and_a_well_served_one_is_none(vectors):
-    space, someone = person(vectors, [0, 1, 2, 3, *range(50, 58)])
-    (wish,) = wishes_of("ann", someone, space, vectors)
+    catalogue, someone = person(vectors, [0, 1, 2, 3, *range(50, 58)])
+    (wish,) = wishes_of("ann", someone, catalogue, vectors)
     assert set(wish.near) <= set(range(50, 58))
     likeness = vectors @ wish.vector_E
     assert likeness[50:].min() > likeness[:50].max()
 
 
 def test_a_sentence_alone_makes_no_wish(vectors):
-    space, someone = person(vectors, [50])
-    assert wishes_of("ann", Person(*[getattr(someone, n) for n in Person.__slots__[:-1]], True), space, vectors) == []
+    catalogue, someone = person(vectors, [50])
+    assert wishes_of("ann", replace(someone, by_sentence=True), catalogue, vectors) == []
 
 
 def wish(name, gap, mode=0):
