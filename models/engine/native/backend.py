@@ -153,11 +153,11 @@ class NativeBackend:
         config, size = self.config, self.size
         rows = (config.layers, size.slots, config.heads)
         self.keys, self.memory_keys = (
-            torch.zeros((*rows, length // GROUP, config.head_width, GROUP), dtype=dtype)
+            self._pages.zeros((*rows, length // GROUP, config.head_width, GROUP), dtype)
             for length in (size.length, size.memory)
         )
         self.values, self.memory_values = (
-            torch.zeros((*rows, length, config.head_width), dtype=dtype) for length in (size.length, size.memory)
+            self._pages.zeros((*rows, length, config.head_width), dtype) for length in (size.length, size.memory)
         )
         self._memory_lengths_S = np.zeros(size.slots, dtype=np.int64)
 

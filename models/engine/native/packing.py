@@ -5,7 +5,9 @@ Shapes: N outputs, I inputs of a linear layer.
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,23 +21,27 @@ _CHUNK_BYTES, _ALIGNED = 64 << 20, 64
 
 
 class LargePages:
-    """Memory for weights, in pages of 2 MB where Linux gives them: a step reads all of it, and finds it sooner."""
+    """Memory in pages of 2 MB where Linux gives them: a step reads much of it once, and finds it sooner."""
 
     def __init__(self) -> None:
         self._chunk = torch.empty(0, dtype=torch.uint8)
 
-    def keep(self, tensor: Tensor) -> Tensor:
-        """Return a copy, which holds its memory as any tensor does."""
-        size = tensor.numel() * tensor.itemsize
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return a tensor of zeros, which holds its memory as any tensor does."""
+        size = math.prod(shape) * dtype.itemsize
         if size > len(self._chunk):
             self._chunk = _mapped(max(size, _CHUNK_BYTES))
-        kept = self._chunk[:size].view(tensor.dtype).view(tensor.shape)
+        found = self._chunk[:size].view(dtype).view(*shape)
         self._chunk = self._chunk[-(-size // _ALIGNED) * _ALIGNED :]
-        return kept.copy_(tensor)
+        return found
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Return a copy of a tensor."""
+        return self.zeros(tensor.shape, tensor.dtype).copy_(tensor)
 
 
 def _mapped(size: int) -> Tensor:
-    """Return bytes of which only those that are written take memory."""
+    """Return zeros, of which only those that are touched take memory."""
     chunk = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         chunk.madvise(mmap.MADV_HUGEPAGE)

@@ -486,6 +486,10 @@ inline void mix_strip(const float* probabilities, const T* values, int64_t fille
   for (int v = 0; v < WIDTH; ++v) store(mixed + v * LANES, (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]));
 }
 
+inline void ask_for(const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char*)from + i);
+}
+
 // What each row's query, rows of `stride` floats, finds in one layer's cache of its slot.
 template <class T>
 void mix(const Model& model, const Cache& cache, int64_t layer, const Feed* feeds, const int64_t* lengths,
@@ -497,8 +501,13 @@ void mix(const Model& model, const Cache& cache, int64_t layer, const Feed* feed
   for (int64_t i = 0; i < rows * heads; ++i) {
     const int64_t r = i / heads, h = i % heads, filled = lengths ? lengths[feeds[r].slot] : feeds[r].filled;
     const int64_t start = ((layer * model.slots + feeds[r].slot) * heads + h) * cache.length * e;
-    attend((const float*)queries + r * stride + h * e, (const T*)cache.keys + start, filled, e, probabilities.data());
-    const T* values = (const T*)cache.values + start;
+    const T *keys = (const T*)cache.keys + start, *values = (const T*)cache.values + start;
+    if (h + 1 < heads) {  // what comes next, as much of it as the processor does not ask for itself
+      const int64_t soon = std::min<int64_t>((filled + GROUP - 1) / GROUP, 2) * GROUP * e * sizeof(T);
+      ask_for(keys + cache.length * e, soon);
+      ask_for(values + cache.length * e, soon);
+    }
+    attend(queries + r * stride + h * e, keys, filled, e, probabilities.data());
     float* to = mixed + r * model.width + h * e;
     int64_t j = 0;
     for (; j + WIDE * LANES <= e; j += WIDE * LANES)
