@@ -52,7 +52,7 @@ class _Tally:
 
 
 class WorkerPool:
-    """Workers from entering to leaving the block; poll it with `wait`."""
+    """Workers from entering the block to leaving it or closing the pool; poll it with `wait`."""
 
     def __init__(self, spec: PoolSpec, worker: WorkerSpec) -> None:
         self._spec, self._worker = spec, worker
@@ -83,6 +83,10 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ask the workers to stop, wait a while for what they finished, and end them; once is enough."""
         import ray
 
         running = [member for member in self._members if not member.ended and member.life is not None]
@@ -92,6 +96,7 @@ class WorkerPool:
             ray.wait([m.run for m in running], num_returns=len(running), timeout=_STOP_GRACE_S)
         for member in self._members:
             ray.kill(member.actor, no_restart=True)
+        self._members.clear()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait a while for workers to end; return whether all have."""

@@ -29,7 +29,7 @@ from actors.pace import Pace
 from actors.patience import Patience
 from db.asset_types import Maker
 from db.database import Database
-from db.errors import DatabaseError
+from db.errors import DatabaseError, UnknownRunError
 from db.objects import ObjectStore
 from db.runs import get_run
 from db.work import Claim, claim, give_back, progress, release_expired, release_owner
@@ -37,14 +37,16 @@ from models.generator import GenerationError, Generator, inputs_of
 from models.personal import with_personal
 
 _log = logging.getLogger(__name__)
+_PLAN_POLL_S = 0.1
 _MAX_BREAKDOWNS = 10  # in a row, with nothing finished in between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """What a worker works on, and how patiently."""
+    """What a worker works on, and how patiently; `awaits_plan` if the run may still be to be planned."""
 
     run_id: str
+    awaits_plan: bool = False
     lease_s: float = 15.0
     patience_s: float = 120.0
     poll_s: float = 0.5
@@ -105,13 +107,16 @@ class PullWorker:
             self._changed.notify_all()
 
     def run(self) -> WorkerReport:
-        """Work until the run is over.
+        """Load the generator, and work until the run is over.
 
         Raises:
+            UnknownRunError: there is no such run, and none is awaited.
             BrokenGeneratorError: the generator fails whatever it is given.
             StorageError: the database or the object store was away for longer than the patience.
         """
         generator = self._factory()
+        if self._options.awaits_plan:
+            self._await_plan()
         self._pace = Pace(generator.slots)
         maker = Maker(self.owner, code_version(), generator.profile.as_dict())
         stores = Stores(self._database, self._objects, self._patience)
@@ -126,6 +131,20 @@ class PullWorker:
         if line.broken is not None:
             raise line.broken
         return WorkerReport(self.owner, line.made, line.failed)
+
+    def _await_plan(self) -> None:
+        """Wait until the run is there; it comes with all of its work at once."""
+
+        def planned() -> bool:
+            with self._database.unit_of_work() as session:
+                try:
+                    get_run(session, self._options.run_id)
+                except UnknownRunError:
+                    return False
+            return True
+
+        while not self._stop.is_set() and not self._patience.call(planned):
+            self._stop.wait(_PLAN_POLL_S)
 
     def _work(self, generator: Generator, line: FinishingLine) -> None:
         while not self._stop.is_set() and line.broken is None:

@@ -65,6 +65,7 @@ def main() -> None:
             (run_began, run_ended), spans = spans_by_worker(EmbeddedPostgres(home).url(), answer["run"])
         finally:
             tutti(home, "down")
+    spans = {worker: [(max(began, run_began), ended) for began, ended in each] for worker, each in spans.items()}
     busy_s = covered_s(span for each in spans.values() for span in each)
     busy_by_worker_s = sum(covered_s(each) for each in spans.values())
     rows = [

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from actors.pool import WorkerPool
     from flows.order import Order
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """The order as it was checked, if any; whether Ray is there already."""
+    """The order as it was checked, if any; the workers, if they were started ahead."""
 
     order: Order | None = None
-    ray_is_up: bool = False
+    workers: WorkerPool | None = None
 
 
 _HANDED: Final[ContextVar[Handover]] = ContextVar("handed over to the flow")

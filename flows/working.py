@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.actor import WorkerSpec
 from actors.cluster import ClusterSpec, ray_cluster
 from actors.factory import GeneratorFactory
 from actors.pool import PoolSpec, WorkerPool
-from actors.warming import warm_up
 from actors.worker import WorkerOptions
 from db.database import Database
 from db.work import Progress, progress, release_owner
@@ -54,17 +53,9 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
     left = patiently(services, lambda: _look(database, job.run_id))
     if not left.open:
         return left
-    check_signature(job.version, load_keys(services.settings).trusted_models)
-    settings = services.settings
-    workers = min(job.workers, left.open)
-    pool_spec = PoolSpec(
-        workers=workers,
-        threads=settings.threads,
-        gpus_per_worker=_gpus(settings.gpus_per_worker),
-        told_threads=settings.ray_address is None,
-    )
-    cluster = nullcontext() if handed_over().ray_is_up else ray_cluster(_cluster_spec(services, workers))
-    with cluster, WorkerPool(pool_spec, _worker_spec(services, job)) as pool:
+    ahead = handed_over().workers
+    fitting = replace(job, workers=min(job.workers, left.open))
+    with closing(ahead) if ahead else _workers(services, fitting) as pool:
         stop.listen_again()
         _watch(services, database, job, stop, pool)
         left = patiently(services, lambda: _look(database, job.run_id))
@@ -74,27 +65,37 @@ def work_off(services: Services, database: Database, job: Job, stop: StopRequest
 
 
 @contextmanager
-def ray_ahead(services: Services, version: ModelVersion, workers: int) -> Iterator[None]:
-    """Give a Ray for the length of the block, whose processes load the model while other things start.
+def workers_ahead(services: Services, job: Job) -> Iterator[WorkerPool]:
+    """Give workers that load the model while other things start, and begin as soon as the run is planned.
 
     For the main thread of a command that will certainly make something. Ray takes signals for itself; they are given
     back at once.
 
     Raises:
+        CorruptModelError: the model's files are not those that were signed.
         ClusterError: Ray cannot be started.
     """
-    settings = services.settings
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    with ray_cluster(_cluster_spec(services, workers)):
+    with _workers(services, job, awaits_plan=True) as pool:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        warm_up(_factory(services, version), workers=workers, threads=settings.threads)
-        yield
+        yield pool
 
 
-def _cluster_spec(services: Services, workers: int) -> ClusterSpec:
+@contextmanager
+def _workers(services: Services, job: Job, *, awaits_plan: bool = False) -> Iterator[WorkerPool]:
+    """Start a job's workers, and Ray below them, for the length of the block; the model is looked at first."""
     settings = services.settings
-    return ClusterSpec(address=settings.ray_address, cpus=workers * settings.threads, threads=settings.threads)
+    check_signature(job.version, load_keys(settings).trusted_models)
+    cluster = ClusterSpec(address=settings.ray_address, cpus=job.workers * settings.threads, threads=settings.threads)
+    pool = PoolSpec(
+        workers=job.workers,
+        threads=settings.threads,
+        gpus_per_worker=settings.gpus_per_worker or 0.0,
+        told_threads=settings.ray_address is None,
+    )
+    with ray_cluster(cluster), WorkerPool(pool, _worker_spec(services, job, awaits_plan)) as workers:
+        yield workers
 
 
 def _watch(services: Services, database: Database, job: Job, stop: StopRequest, pool: WorkerPool) -> None:
@@ -122,29 +123,22 @@ def _look(database: Database, run_id: str) -> Progress:
         return progress(session, run_id)
 
 
-def _worker_spec(services: Services, job: Job) -> WorkerSpec:
+def _worker_spec(services: Services, job: Job, awaits_plan: bool) -> WorkerSpec:
     settings = services.settings
     return WorkerSpec(
-        options=WorkerOptions(run_id=job.run_id, lease_s=settings.lease_s, patience_s=settings.patience_s),
+        options=WorkerOptions(
+            run_id=job.run_id, awaits_plan=awaits_plan, lease_s=settings.lease_s, patience_s=settings.patience_s
+        ),
         database_url=services.database_up(),
         objects=settings.objects_at,
         s3=services.s3_access(),
-        factory=_factory(services, job.version),
+        factory=GeneratorFactory(
+            loader=settings.generator,
+            version=job.version,
+            device=settings.device,
+            dtype=settings.dtype,
+            slots=settings.slots,
+            threads=settings.threads,
+        ),
         marking=marking_spec(settings),
     )
-
-
-def _factory(services: Services, version: ModelVersion) -> GeneratorFactory:
-    settings = services.settings
-    return GeneratorFactory(
-        loader=settings.generator,
-        version=version,
-        device=settings.device,
-        dtype=settings.dtype,
-        slots=settings.slots,
-        threads=settings.threads,
-    )
-
-
-def _gpus(wanted: float | None) -> float:
-    return 0.0 if wanted is None else wanted

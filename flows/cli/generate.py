@@ -16,6 +16,7 @@ from flows.cli.output import SHORT, answer, answer_json, answers_only, note, sec
 from flows.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from actors.pool import WorkerPool
     from flows.order import Order
     from flows.services import Services
     from flows.summary import RunSummary
@@ -72,10 +73,11 @@ def generate(
 
             return driven(generate_catalogue)(str(order.absolute()), run_id, options.given(), workers)
 
-        def ahead() -> AbstractContextManager[None]:
-            from flows.working import ray_ahead
+        def ahead() -> AbstractContextManager[WorkerPool]:
+            from flows.working import Job, workers_ahead
 
-            return ray_ahead(services, version, min(workers or services.settings.workers, checked.items))
+            number = min(workers or services.settings.workers, checked.items)
+            return workers_ahead(services, Job(run_id, version, number))
 
         all_to_be_made = services.is_fresh and services.settings.ray_address is None
         _make(services, run_id, start, began, as_json, checked, ahead if all_to_be_made else None)
@@ -129,7 +131,7 @@ def _make(
     began: float,
     as_json: bool,
     order: Order | None = None,
-    ray_ahead: Callable[[], AbstractContextManager[None]] | None = None,
+    workers_ahead: Callable[[], AbstractContextManager[WorkerPool]] | None = None,
 ) -> None:
     """Start what is needed, side by side as far as can be, drive the flow and say what came of it."""
     from flows.handover import Handover, handing_over
@@ -142,12 +144,12 @@ def _make(
         with services.open():
             pass
         prepare(prefect, services.settings.home)
-        with ray_ahead() if ray_ahead else nullcontext():
+        with workers_ahead() if workers_ahead else nullcontext() as pool:
             import flows.catalogue  # noqa: F401  (takes seconds, in which the server starts)
 
             services.prefect_ready(prefect)
             bar.watch(services.database_up())
-            with handing_over(Handover(order, ray_is_up=ray_ahead is not None)):
+            with handing_over(Handover(order, pool)):
                 asyncio.run(start())
     with services.open() as backend:
         summary = summarise(services, backend, run_id, time.monotonic() - began)

@@ -43,12 +43,12 @@ def objects(tmp_path):
 def plan(database):
     """Plan a run of prompts and return its id."""
 
-    def plan(prompts, seed=1, database=database):
+    def plan(prompts, seed=1, database=database, run_id=None):
         with database.unit_of_work() as session:
             register_version(session, NewModelVersion(MODEL.digest, MODEL.name, MODEL.kind, {}, {}))
         writer = RecipeWriter(MODEL, duration_s=4.0, controls={})
         recipes = [writer.write(prompt, seed) for prompt in prompts]
-        run_id = new_run_id()
+        run_id = run_id or new_run_id()
         planned = (
             PlannedRecipe(r.id, MODEL.kind, MODEL.digest, r.prompt, r.seed, r.duration_s, r.body) for r in recipes
         )

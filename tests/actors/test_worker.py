@@ -11,7 +11,7 @@ from tiny_generator import TinyGenerator
 
 from actors.errors import BrokenGeneratorError
 from db.assets import AssetFilter, lineage, list_assets
-from db.errors import DatabaseUnavailableError, ObjectStoreError
+from db.errors import DatabaseUnavailableError, ObjectStoreError, UnknownRunError
 from db.objects import open_objects
 from db.runs import cancel_run
 from db.work import claim, list_set_aside, progress
@@ -167,6 +167,39 @@ def test_a_stopped_worker_commits_what_it_finished_and_gives_back_the_rest(plan,
     assert worker(run_id, TinyGenerator(slots=40)).run().made == 40 - after.done
     with database.unit_of_work() as session:
         assert session.execute(text("SELECT max(attempt) FROM work")).scalar_one() == 1  # nobody is a suspect
+
+
+def test_a_worker_that_is_there_before_its_run_waits_for_it(plan, worker):
+    loaded = threading.Event()
+    reports = []
+
+    def factory():
+        loaded.set()
+        return TinyGenerator()
+
+    one = worker("5a5a5a5a5a5a", factory, awaits_plan=True)
+    thread = threading.Thread(target=lambda: reports.append(one.run()))
+    thread.start()
+    assert loaded.wait(5)
+    thread.join(0.5)
+    assert thread.is_alive()
+    plan(["calm harp", "slow flute"], run_id="5a5a5a5a5a5a")
+    thread.join(5)
+    assert [report.made for report in reports] == [2]
+
+
+def test_a_worker_that_waits_for_its_run_can_be_stopped(worker):
+    one = worker("5a5a5a5a5a5a", TinyGenerator(), awaits_plan=True)
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    one.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_run_that_is_not_there_is_told(worker):
+    with pytest.raises(UnknownRunError):
+        worker("5a5a5a5a5a5a", TinyGenerator()).run()
 
 
 def test_a_cancelled_run_stops_its_workers(plan, worker, database):

@@ -22,7 +22,7 @@ from models.engine.backend import CHUNK, BackendUnavailableError, CacheSize, Fee
 from models.engine.model import DecoderModel
 from models.engine.native import structures
 from models.engine.native.library import load, runnable
-from models.engine.native.packing import GROUP, PackedLinear
+from models.engine.native.packing import GROUP, LargePages, PackedLinear
 from models.transformer import Block, rotary_table
 
 CACHE_STEP = 64  # cache lengths are multiples of this
@@ -68,6 +68,7 @@ class NativeBackend:
         self.size = replace(size, length=_up(size.length), memory=_up(size.memory) if config.cross_attention else 0)
         self.threads, self._weights, self._library = threads, weights, load(builds[0])
         self._kept: list[PackedLinear | Tensor] = []  # what structures point into
+        self._pages = LargePages()
         self._allocate(torch.bfloat16 if half_cache else torch.float32)
         self._layers = (structures.Layer * config.layers)(*map(self._layer, self._blocks(model)))
         remembering = "fp32" if weights == "fp32" else "bf16"  # once a sequence: bytes would save little
@@ -95,11 +96,8 @@ class NativeBackend:
             rotary_table=self._keep(rotary_table(config, torch.arange(size.positions)).contiguous()).data_ptr(),
         )
         rows, wide = max(size.slots, CHUNK, self.size.memory), max(config.width, config.feed_forward)
-        room = [(config.width, torch.float32), (3 * config.width, torch.float32), (config.width, torch.float32)]
-        room += [(config.feed_forward, torch.float32), (wide, torch.uint8), (1, torch.float32)]
-        self._scratch = structures.Scratch(
-            *(self._keep(torch.empty((rows, width), dtype=dtype)).data_ptr() for width, dtype in room)
-        )
+        room = (config.width, 3 * config.width, config.width, config.feed_forward, wide)
+        self._scratch = structures.Scratch(*(self._keep(torch.empty((rows, width))).data_ptr() for width in room))
 
     def step(self, feeds: Sequence[Feed], x_RD: Tensor) -> NDArray[np.float32]:
         """Feed one input to each of some rows; return their logits_RKV."""
@@ -155,11 +153,11 @@ class NativeBackend:
         config, size = self.config, self.size
         rows = (config.layers, size.slots, config.heads)
         self.keys, self.memory_keys = (
-            torch.zeros((*rows, length // GROUP, config.head_width, GROUP), dtype=dtype)
+            self._pages.zeros((*rows, length // GROUP, config.head_width, GROUP), dtype)
             for length in (size.length, size.memory)
         )
         self.values, self.memory_values = (
-            torch.zeros((*rows, length, config.head_width), dtype=dtype) for length in (size.length, size.memory)
+            self._pages.zeros((*rows, length, config.head_width), dtype) for length in (size.length, size.memory)
         )
         self._memory_lengths_S = np.zeros(size.slots, dtype=np.int64)
 
@@ -183,7 +181,7 @@ class NativeBackend:
         return layer
 
     def _pack(self, weight_NI: Tensor, kind: str) -> structures.Linear:
-        packed = PackedLinear(weight_NI, kind)
+        packed = PackedLinear(weight_NI, kind, self._pages)
         self._kept.append(packed)
         return packed.structure()
 

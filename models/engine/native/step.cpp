@@ -24,17 +24,24 @@
 
 namespace {
 
+// ROWS times outputs are summed at once, SUMS vectors in all: as many as the registers hold beside weights and inputs.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, ROWS = 4;
+constexpr int LANES = 16, SUMS = 16, ROWS = 16;
 #elif defined(__AVX2__)
-constexpr int LANES = 8, ROWS = 3;
+constexpr int LANES = 8, SUMS = 8, ROWS = 4;
 #else
-constexpr int LANES = 4, ROWS = 4;
+constexpr int LANES = 4, SUMS = 8, ROWS = 4;
 #endif
-constexpr int VECTORS = 4;                 // of outputs that a block computes at once
-constexpr int BLOCK = VECTORS * LANES;     // outputs of a block
-constexpr int GROUP = 16, PARTS = GROUP / LANES;
-constexpr int WIDE = 4;                    // vectors of a value that are mixed at once
+constexpr int FLOAT_ROWS = ROWS < 8 ? ROWS : 8;   // as floats the inputs of more would not stay near
+constexpr int BLOCK = 64;                         // outputs of a block, which one thread computes
+constexpr int GROUP = 16, PARTS = GROUP / LANES;  // outputs, or entries, that lie side by side
+constexpr int WIDE = 4;                           // vectors that are computed at once where there is but one row
+
+constexpr int MANY = 8;      // rows: with so many, weights come in so few streams that they must be asked for ahead
+constexpr int AHEAD = 8192;  // bytes, of all streams
+
+// Loops over rows and vectors must vanish early, or GCC keeps the sums in memory.
+#define UNROLLED _Pragma("GCC unroll 16")
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
@@ -97,10 +104,18 @@ inline vec gelu(vec x) {
   return x * 0.5f * (z < splat(0.f) ? tail : 2.f - tail);
 }
 
+// Lane i has what lane i xor `by` had.
+inline vec exchanged(vec v, int by) {
+  ivec from;
+  for (int i = 0; i < LANES; ++i) from[i] = i ^ by;
+  return __builtin_shuffle(v, from);
+}
+
+inline vec larger(vec a, vec b) { return a > b ? a : b; }
+
 inline float maximum(vec v) {
-  float most = v[0];
-  for (int i = 1; i < LANES; ++i) most = std::max(most, v[i]);
-  return most;
+  for (int half = LANES / 2; half; half /= 2) v = larger(v, exchanged(v, half));
+  return v[0];
 }
 
 // Sixteen sums by index mod 16, and their fold.
@@ -109,11 +124,13 @@ struct Sums {
   void add(int i, vec v) { part[i] += v; }
   void add_square(int i, vec v) { part[i] = fma(v, v, part[i]); }
   float fold() const {
-    float t[GROUP];
-    std::memcpy(t, part, sizeof t);
-    for (int half = GROUP / 2; half; half /= 2)
-      for (int i = 0; i < half; ++i) t[i] += t[i + half];
-    return t[0];
+    vec folded[PARTS];
+    std::memcpy(folded, part, sizeof folded);
+    for (int half = PARTS / 2; half; half /= 2)
+      for (int i = 0; i < half; ++i) folded[i] += folded[i + half];
+    vec sum = folded[0];
+    for (int half = LANES / 2; half; half /= 2) sum += exchanged(sum, half);
+    return sum[0];
   }
 };
 
@@ -160,8 +177,7 @@ struct Feed {
 
 struct Scratch {  // for R rows
   float *normed, *projected, *mixed, *widened;  // [R][D], [R][3D], [R][D], [R][F]
-  uint8_t* quantised;                           // [R][max(D, F)]
-  float* scales;                                // [R]
+  void* gathered;                               // inputs of a linear, K of them: [K][R], INT8: bytes [K/4][R][4]
 };
 
 }  // extern "C"
@@ -172,83 +188,113 @@ enum Then { STORE, ADD, GELU };
 
 // The functions below are called by every thread of a team; each ends when all of the team have finished.
 
-// Rows as unsigned bytes, 128 for zero, each with a scale of its own.
-void quantise(const float* x, int64_t rows, int64_t width, const Scratch& scratch) {
-#pragma omp for schedule(static)
+struct RowScale {
+  float scale, inverse;
+};
+
+// How every row is scaled as bytes. Each thread finds it for itself, which takes less than waiting for another.
+const RowScale* scales_of(const float* x, int64_t rows, int64_t width) {
+  thread_local std::vector<RowScale> scales;
+  scales.resize(rows);
   for (int64_t r = 0; r < rows; ++r) {
-    const float* row = x + r * width;
-    uint8_t* out = scratch.quantised + r * width;
     vec largest = splat(1e-8f);
     for (int64_t k = 0; k < width; k += LANES) {
-      const vec v = load(row + k), size = v < splat(0.f) ? -v : v;
-      largest = size > largest ? size : largest;
+      const vec v = load(x + r * width + k);
+      largest = larger(v < splat(0.f) ? -v : v, largest);
     }
-    const float most = maximum(largest), inverse = 127.f / most;
-    scratch.scales[r] = most / 127.f;
-    for (int64_t k = 0; k < width; k += LANES) {
-      const vec rounded = (load(row + k) * inverse + 12582912.f) - 12582912.f;
-      const bvec bytes = __builtin_convertvector(__builtin_convertvector(rounded, ivec) + 128, bvec);
-      std::memcpy(out + k, &bytes, sizeof bytes);
-    }
+    const float most = maximum(largest);
+    scales[r] = {most / 127.f, 127.f / most};
   }
+  return scales.data();
 }
 
-template <class W, int M>
-inline void dot_float(const float* x, const W* w, int64_t inputs, int64_t output, vec (&sum)[M][VECTORS]) {
-  const W* from[VECTORS];
-  for (int v = 0; v < VECTORS; ++v) {
+// Rows as unsigned bytes, 128 for zero, four inputs of every row side by side.
+void gather_bytes(const float* x, int64_t rows, int64_t width, const RowScale* scales, uint8_t* gathered) {
+#pragma omp for schedule(static)
+  for (int64_t k = 0; k < width; k += GROUP)
+    for (int64_t r = 0; r < rows; ++r) {
+      const float inverse = scales[r].inverse;
+      for (int64_t i = k; i < k + GROUP; i += LANES) {
+        const vec rounded = (load(x + r * width + i) * inverse + 12582912.f) - 12582912.f;
+        const bvec bytes = __builtin_convertvector(__builtin_convertvector(rounded, ivec) + 128, bvec);
+        for (int j = 0; j < LANES; j += 4) std::memcpy(gathered + (i + j) * rows + 4 * r, (const char*)&bytes + j, 4);
+      }
+    }
+}
+
+// The same input of every row side by side.
+void gather(const float* x, int64_t rows, int64_t width, float* gathered) {
+#pragma omp for schedule(static)
+  for (int64_t k = 0; k < width; k += GROUP)
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = k; i < k + GROUP; ++i) gathered[i * rows + r] = x[r * width + i];
+}
+
+// Sums of products for M of the rows x and V vectors of outputs from `output` on.
+template <class W, int M, int V>
+inline void dot_float(const float* x, int64_t rows, const W* w, int64_t inputs, int64_t output, vec (&sum)[M][V]) {
+  const W* from[V];
+  for (int v = 0; v < V; ++v) {
     const int64_t n = output + v * LANES;
     from[v] = w + n / GROUP * GROUP * inputs + n % GROUP;
   }
-  for (int m = 0; m < M; ++m)
-    for (int v = 0; v < VECTORS; ++v) sum[m][v] = vec{};
-  for (int64_t k = 0; k < inputs; ++k) {
-    vec weight[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) weight[v] = load(from[v] + k * GROUP);
-    for (int m = 0; m < M; ++m) {
-      const vec input = splat(x[m * inputs + k]);
-      for (int v = 0; v < VECTORS; ++v) sum[m][v] = fma(input, weight[v], sum[m][v]);
+  vec acc[M][V] = {};
+  for (int64_t k = 0; k < inputs; ++k, x += rows) {
+    vec weight[V];
+    UNROLLED for (int v = 0; v < V; ++v) {
+      weight[v] = load(from[v] + k * GROUP);
+      if (M >= MANY) __builtin_prefetch((const char*)(from[v] + k * GROUP) + AHEAD / V);
+    }
+    UNROLLED for (int m = 0; m < M; ++m) {
+      const vec input = splat(x[m]);
+      UNROLLED for (int v = 0; v < V; ++v) acc[m][v] = fma(input, weight[v], acc[m][v]);
     }
   }
+  std::memcpy(sum, acc, sizeof sum);
 }
 
+inline int32_t four(const uint8_t* x) { int32_t i; std::memcpy(&i, x, 4); return i; }
+
+#if defined(__AVX512VNNI__)
+// acc += four products a lane. In assembler, since GCC 12 copies every sum in every round of the intrinsic.
+inline void add_products(__m512i& acc, __m512i x, __m512i w) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+}
+#endif
+
 // Exact sums of products of unsigned bytes x and signed bytes w.
-template <int M>
-inline void dot_int8(const uint8_t* x, const int8_t* w, int64_t inputs, int64_t output, ivec (&sum)[M][VECTORS]) {
-  const int8_t* from[VECTORS];
-  for (int v = 0; v < VECTORS; ++v) {
+template <int M, int V>
+inline void dot_int8(const uint8_t* x, int64_t rows, const int8_t* w, int64_t inputs, int64_t output,
+                     ivec (&sum)[M][V]) {
+  const int8_t* from[V];
+  for (int v = 0; v < V; ++v) {
     const int64_t n = output + v * LANES;
     from[v] = w + n / GROUP * GROUP * inputs + n % GROUP * 4;
   }
 #if defined(__AVX512VNNI__)
-  __m512i acc[M][VECTORS];
-  for (int m = 0; m < M; ++m)
-    for (int v = 0; v < VECTORS; ++v) acc[m][v] = _mm512_setzero_si512();
-  for (int64_t k = 0; k < inputs; k += 4) {
-    __m512i weight[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) weight[v] = _mm512_loadu_si512(from[v] + k * GROUP);
-    for (int m = 0; m < M; ++m) {
-      int32_t four;
-      std::memcpy(&four, x + m * inputs + k, 4);
-      const __m512i input = _mm512_set1_epi32(four);
-      for (int v = 0; v < VECTORS; ++v) acc[m][v] = _mm512_dpbusd_epi32(acc[m][v], input, weight[v]);
+  __m512i acc[M][V] = {};
+  for (int64_t k = 0; k < inputs; k += 4, x += 4 * rows) {
+    __m512i weight[V];
+    UNROLLED for (int v = 0; v < V; ++v) {
+      weight[v] = _mm512_loadu_si512(from[v] + k * GROUP);
+      if (M >= MANY) __builtin_prefetch(from[v] + k * GROUP + AHEAD / V);
+    }
+    UNROLLED for (int m = 0; m < M; ++m) {
+      const __m512i input = _mm512_set1_epi32(four(x + 4 * m));
+      UNROLLED for (int v = 0; v < V; ++v) add_products(acc[m][v], input, weight[v]);
     }
   }
-  for (int m = 0; m < M; ++m)
-    for (int v = 0; v < VECTORS; ++v) sum[m][v] = (ivec)acc[m][v];
+  std::memcpy(sum, acc, sizeof sum);
 #elif defined(__AVX2__)
   // 16-bit products, added in pairs: an output's four products of a k make two sums, added at the end
-  for (int v = 0; v < VECTORS; ++v) {
-    __m256i low[M], high[M];
-    for (int m = 0; m < M; ++m) low[m] = high[m] = _mm256_setzero_si256();
+  for (int v = 0; v < V; ++v) {
+    __m256i low[M] = {}, high[M] = {};
     for (int64_t k = 0; k < inputs; k += 4) {
       const __m256i weight = _mm256_loadu_si256((const __m256i*)(from[v] + k * GROUP));
       const __m256i first = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(weight));
       const __m256i second = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(weight, 1));
-      for (int m = 0; m < M; ++m) {
-        int32_t four;
-        std::memcpy(&four, x + m * inputs + k, 4);
-        const __m256i input = _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
+      UNROLLED for (int m = 0; m < M; ++m) {
+        const __m256i input = _mm256_cvtepu8_epi16(_mm_set1_epi32(four(x + k * rows + 4 * m)));
         low[m] = _mm256_add_epi32(low[m], _mm256_madd_epi16(input, first));
         high[m] = _mm256_add_epi32(high[m], _mm256_madd_epi16(input, second));
       }
@@ -258,59 +304,83 @@ inline void dot_int8(const uint8_t* x, const int8_t* w, int64_t inputs, int64_t 
   }
 #else
   for (int m = 0; m < M; ++m)
-    for (int v = 0; v < VECTORS; ++v) {
+    for (int v = 0; v < V; ++v) {
       ivec acc = {};
       for (int64_t k = 0; k < inputs; k += 4)
         for (int lane = 0; lane < LANES; ++lane)
-          for (int j = 0; j < 4; ++j) acc[lane] += x[m * inputs + k + j] * from[v][k * GROUP + lane * 4 + j];
+          for (int j = 0; j < 4; ++j) acc[lane] += x[k * rows + 4 * m + j] * from[v][k * GROUP + lane * 4 + j];
       sum[m][v] = acc;
     }
 #endif
 }
 
-// M rows of y, outputs `output` to `output + BLOCK`.
-template <int M>
-void linear_block(const Linear& linear, const float* x, const Scratch& scratch, int64_t row, int64_t output, float* y,
-                  Then then) {
-  vec sum[M][VECTORS];
-  const int64_t inputs = linear.inputs;
+// What every thread knows of a linear layer while it computes its blocks: y = x W^T, or y += x W^T, or gelu of it.
+struct Product {
+  const Linear& linear;
+  const void* gathered;
+  const RowScale* scales;  // INT8 only
+  int64_t rows;
+  float* y;
+  Then then;
+};
+
+// M rows of V vectors of outputs.
+template <int M, int V>
+inline void linear_tile(const Product& product, int64_t row, int64_t output) {
+  const Linear& linear = product.linear;
+  const int64_t inputs = linear.inputs, rows = product.rows;
+  vec sum[M][V];
   if (linear.kind == FLOAT32) {
-    dot_float<float, M>(x + row * inputs, (const float*)linear.weights, inputs, output, sum);
+    dot_float((const float*)product.gathered + row, rows, (const float*)linear.weights, inputs, output, sum);
   } else if (linear.kind == BFLOAT16) {
-    dot_float<bf16, M>(x + row * inputs, (const bf16*)linear.weights, inputs, output, sum);
+    dot_float((const float*)product.gathered + row, rows, (const bf16*)linear.weights, inputs, output, sum);
   } else {
-    ivec exact[M][VECTORS];
-    dot_int8<M>(scratch.quantised + row * inputs, (const int8_t*)linear.weights, inputs, output, exact);
-    for (int v = 0; v < VECTORS; ++v) {
+    ivec exact[M][V];
+    dot_int8((const uint8_t*)product.gathered + 4 * row, rows, (const int8_t*)linear.weights, inputs, output, exact);
+    for (int v = 0; v < V; ++v) {
       ivec offset;
       std::memcpy(&offset, linear.sums + output + v * LANES, sizeof offset);
       const vec scale = load(linear.scales + output + v * LANES);
       for (int m = 0; m < M; ++m) {
         const vec value = __builtin_convertvector(exact[m][v] - 128 * offset, vec);
-        sum[m][v] = value * scratch.scales[row + m] * scale;
+        sum[m][v] = value * product.scales[row + m].scale * scale;
       }
     }
   }
   for (int m = 0; m < M; ++m)
-    for (int v = 0; v < VECTORS && output + v * LANES < linear.outputs; ++v) {
-      float* to = y + (row + m) * linear.outputs + output + v * LANES;
+    for (int v = 0; v < V && output + v * LANES < linear.outputs; ++v) {
+      float* to = product.y + (row + m) * linear.outputs + output + v * LANES;
       vec value = sum[m][v];
-      if (then == GELU) value = gelu(value);
-      if (then == ADD) value += load(to);
+      if (product.then == GELU) value = gelu(value);
+      if (product.then == ADD) value += load(to);
       store(to, value);
     }
 }
 
-// y = x W^T, or y += x W^T, or y = gelu(x W^T).
+// A block of outputs, of M rows at a time, and of what is left over at half as many.
+template <int M>
+void linear_block(const Product& product, int64_t row, int64_t output) {
+  constexpr int V = std::min(WIDE, SUMS / M);
+  for (; row + M <= product.rows; row += M)
+    for (int64_t n = output; n < output + BLOCK; n += V * LANES) linear_tile<M, V>(product, row, n);
+  if constexpr (M > 1) linear_block<M / 2>(product, row, output);
+}
+
 void linear(const Linear& linear, const float* x, const Scratch& scratch, int64_t rows, float* y, Then then) {
-  if (linear.kind == INT8) quantise(x, rows, linear.inputs, scratch);
-#pragma omp for schedule(static)
-  for (int64_t output = 0; output < linear.outputs; output += BLOCK) {
-    int64_t row = 0;
-    for (; row + ROWS <= rows; row += ROWS) linear_block<ROWS>(linear, x, scratch, row, output, y, then);
-    for (; row + 2 <= rows; row += 2) linear_block<2>(linear, x, scratch, row, output, y, then);
-    for (; row < rows; ++row) linear_block<1>(linear, x, scratch, row, output, y, then);
+  const RowScale* scales = nullptr;
+  if (linear.kind == INT8) {
+    scales = scales_of(x, rows, linear.inputs);
+    gather_bytes(x, rows, linear.inputs, scales, (uint8_t*)scratch.gathered);
+  } else {
+    gather(x, rows, linear.inputs, (float*)scratch.gathered);
   }
+  const Product product = {linear, scratch.gathered, scales, rows, y, then};
+#pragma omp for schedule(static)
+  for (int64_t output = 0; output < linear.outputs; output += BLOCK)
+    if (linear.kind == INT8)
+      linear_block<ROWS>(product, 0, output);
+    else
+      linear_block<FLOAT_ROWS>(product, 0, output);
 }
 
 void layer_norm(const Norm& norm, const float* x, int64_t rows, int64_t width, float* y) {
@@ -363,27 +433,31 @@ void write(const Model& model, const Cache& cache, int64_t layer, const Feed* fe
   }
 }
 
-// The probabilities of `filled` entries; those of the entries up to the next multiple of 64 are 0.
+// The scores of V vectors of entries.
+template <class T, int V>
+inline void score_strip(const float* query, const T* keys, int64_t t, int64_t e, float scale, float* scores) {
+  vec score[V] = {};
+  const T* from[V];
+  for (int v = 0; v < V; ++v) from[v] = keys + (t + v * LANES) / GROUP * GROUP * e + (t + v * LANES) % GROUP;
+  for (int64_t j = 0; j < e; ++j) {
+    const vec q = splat(query[j]);
+    for (int v = 0; v < V; ++v) score[v] = fma(q, load(from[v] + j * GROUP), score[v]);
+  }
+  for (int v = 0; v < V; ++v) store(scores + t + v * LANES, score[v] * scale);
+}
+
+// The probabilities of `filled` entries; those of the entries up to the next multiple of 16 are 0.
 template <class T>
 void attend(const float* query, const T* keys, int64_t filled, int64_t e, float* probabilities) {
   const float scale = 1.f / std::sqrt(float(e));
-  const int64_t end = (filled + 63) / 64 * 64;
-  for (int64_t t = 0; t < end; t += BLOCK) {
-    vec score[VECTORS] = {};
-    const T* from[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) from[v] = keys + (t + v * LANES) / GROUP * GROUP * e + (t + v * LANES) % GROUP;
-    for (int64_t j = 0; j < e; ++j) {
-      const vec q = splat(query[j]);
-      for (int v = 0; v < VECTORS; ++v) score[v] = fma(q, load(from[v] + j * GROUP), score[v]);
-    }
-    for (int v = 0; v < VECTORS; ++v) store(probabilities + t + v * LANES, score[v] * scale);
-  }
+  const int64_t end = (filled + GROUP - 1) / GROUP * GROUP;
+  int64_t done = 0;
+  for (; done + WIDE * LANES <= end; done += WIDE * LANES)
+    score_strip<T, WIDE>(query, keys, done, e, scale, probabilities);
+  for (; done < end; done += GROUP) score_strip<T, PARTS>(query, keys, done, e, scale, probabilities);
   std::fill(probabilities + filled, probabilities + end, -1e30f);
   vec largest = splat(-1e30f);
-  for (int64_t t = 0; t < end; t += LANES) {
-    const vec s = load(probabilities + t);
-    largest = s > largest ? s : largest;
-  }
+  for (int64_t t = 0; t < end; t += LANES) largest = larger(load(probabilities + t), largest);
   const float most = maximum(largest);
   Sums sums;
   for (int64_t t = 0; t < end; t += GROUP)
@@ -412,6 +486,10 @@ inline void mix_strip(const float* probabilities, const T* values, int64_t fille
   for (int v = 0; v < WIDTH; ++v) store(mixed + v * LANES, (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]));
 }
 
+inline void ask_for(const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char*)from + i);
+}
+
 // What each row's query, rows of `stride` floats, finds in one layer's cache of its slot.
 template <class T>
 void mix(const Model& model, const Cache& cache, int64_t layer, const Feed* feeds, const int64_t* lengths,
@@ -423,8 +501,13 @@ void mix(const Model& model, const Cache& cache, int64_t layer, const Feed* feed
   for (int64_t i = 0; i < rows * heads; ++i) {
     const int64_t r = i / heads, h = i % heads, filled = lengths ? lengths[feeds[r].slot] : feeds[r].filled;
     const int64_t start = ((layer * model.slots + feeds[r].slot) * heads + h) * cache.length * e;
-    attend((const float*)queries + r * stride + h * e, (const T*)cache.keys + start, filled, e, probabilities.data());
-    const T* values = (const T*)cache.values + start;
+    const T *keys = (const T*)cache.keys + start, *values = (const T*)cache.values + start;
+    if (h + 1 < heads) {  // what comes next, as much of it as the processor does not ask for itself
+      const int64_t soon = std::min<int64_t>((filled + GROUP - 1) / GROUP, 2) * GROUP * e * sizeof(T);
+      ask_for(keys + cache.length * e, soon);
+      ask_for(values + cache.length * e, soon);
+    }
+    attend(queries + r * stride + h * e, keys, filled, e, probabilities.data());
     float* to = mixed + r * model.width + h * e;
     int64_t j = 0;
     for (; j + WIDE * LANES <= e; j += WIDE * LANES)

@@ -60,4 +60,4 @@ class Feed(ctypes.Structure):
 class Scratch(ctypes.Structure):
     """Room to work in."""
 
-    _fields_ = _fields(c_void_p, "normed", "projected", "mixed", "widened", "quantised", "scales")
+    _fields_ = _fields(c_void_p, "normed", "projected", "mixed", "widened", "gathered")

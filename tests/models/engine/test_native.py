@@ -25,8 +25,8 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def linear(build: str, packed: PackedLinear, x_RI: torch.Tensor, *, curve: bool = False, threads: int = 1):
-    quantised, scales = torch.empty(x_RI.shape, dtype=torch.uint8), torch.empty(len(x_RI))
-    scratch = structures.Scratch(quantised=quantised.data_ptr(), scales=scales.data_ptr())
+    gathered = torch.empty(x_RI.shape)
+    scratch = structures.Scratch(gathered=gathered.data_ptr())
     y_RN = torch.full((len(x_RI), packed.outputs), torch.nan)
     load(build).tutti_linear(
         byref(packed.structure()), x_RI.data_ptr(), len(x_RI), byref(scratch), y_RN.data_ptr(), int(curve), threads
