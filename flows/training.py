@@ -6,26 +6,18 @@ is passed over.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
 from db.model_versions import finish_training, register_version, start_training
 from flows.model_choice import registration
-from flows.model_training import Report, check_training, figures_of, steps_of, train
+from flows.model_training import check_training, figures_of, steps_of, train
+from flows.reporting import Told
 from flows.services import Services
 from flows.settings import load_settings
 from models.weights import ModelVersion
-
-_TOLD_EVERY_S = 15.0
-also_told: ContextVar[Report | None] = ContextVar("also_told", default=None)  # a parameter would have to be JSON
 
 
 @flow(name="train-model", persist_result=False)
@@ -62,26 +54,5 @@ def train_model(model: str, data: str, out: str, device: str = "cpu", step: str 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def make_step(model: str, data: str, out: str, device: str, step: str | None) -> ModelVersion | None:
     """Make one step, and tell Prefect how far it is."""
-    told = _Told(f"{model}-{step or 'training'}", also_told.get())
+    told = Told(f"{model}-{step or 'training'}")
     return train(model, Path(data), Path(out), device=device, report=told, step=step)
-
-
-class _Told:
-    """Passes reports on, and to a progress artifact every few seconds."""
-
-    def __init__(self, key: str, report: Report | None) -> None:
-        self._report, self._last = report, time.monotonic()
-        made = create_progress_artifact(progress=0.0, key=key.lower(), description="beginning")
-        assert isinstance(made, UUID)  # a coroutine only where a loop runs
-        self._artifact = made
-
-    def __call__(self, phase: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        """Take a report."""
-        if self._report is not None:
-            self._report(phase, done, total, figures)
-        now = time.monotonic()
-        if now - self._last > _TOLD_EVERY_S or done == total:
-            self._last = now
-            words = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            progress: Any = 100.0 * done / max(total, 1)
-            update_progress_artifact(self._artifact, progress=progress, description=f"{phase} {done}/{total} {words}")

@@ -18,7 +18,7 @@ from models.musiclm.take import Sampling, StageSampling
 from models.soundstream.codec import SoundStreamConfig
 from models.transformer import TrunkConfig
 from models.w2v_bert.model import W2vBertConfig
-from models.weights import ModelVersion, write_version
+from models.weights import ModelVersion, read_version, write_version
 
 CODEC = SoundStreamConfig(
     sample_rate_hz=16_000, hop_length=320, codebooks=4, entries=16, latent=8, layers="spectral",
@@ -60,6 +60,7 @@ def model(seed: int = 0) -> MusicLM:
         made.mulan.text.straight.weight.mul_(8)  # unlike words get unlike tokens
         made.codec.quantiser.codebooks_KVD.normal_()
         made.mulan.quantiser.codebooks_KVD.normal_(std=0.3)
+        made.semantic_model.centres_CD.normal_()
     return made
 
 
@@ -81,6 +82,17 @@ def version(folder: Path, takes: int = 2, seed: int = 0) -> ModelVersion:
         "takes": takes,
     }
     return write_version(folder, model(seed).packed(), settings, "---\nname: musiclm-tiny\n---\n")
+
+
+def training(folder: Path, made: ModelVersion) -> ModelVersion:
+    """A folder of a training, with clips and tokens (drawn, as those of tones are all alike); the version's card
+    then says that it was trained on them."""
+    material = clips(folder / "clips", count=24)
+    drawn = torch.randint(12, (24, 250), generator=torch.Generator().manual_seed(0), dtype=torch.int16)
+    torch.save({"semantic_NQ": drawn}, folder / "tokens.pt")
+    card = f"---\nname: musiclm-tiny\ntraining_data: {{manifest: '{material.manifest_digest}'}}\n---\n"
+    (made.path / "card.md").write_text(card)
+    return read_version(made.path)
 
 
 def clips(folder: Path, count: int = 12) -> ClipSet:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli import model_provenance, training
+from flows.cli import memorised, model_provenance, training
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, table
@@ -24,6 +24,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 app = typer.Typer(name="models", help="List, show, add, verify, train and evaluate models.", no_args_is_help=True)
 training.add_to(app)
+memorised.add_to(app)
 model_provenance.add_to(app)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="name, or name@sha256:… (or its beginning).")]

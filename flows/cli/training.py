@@ -38,17 +38,12 @@ def train(
     """Train MODEL from free material, or go on with the training in --out, and write the version to OUT/version."""
     with errors_told():
         from flows.model_training import TrainingError, check_training
-        from flows.prefect_environment import prepare
-        from flows.services import Services
-        from flows.settings import load_settings
 
-        services = Services(load_settings())
         try:
             check_training(model, step)
-            services.check_given()
-            services.up()
-            prepare(services.prefect_up(), services.settings.home)
-            from flows.training import also_told, train_model
+            _prepare()
+            from flows.reporting import also_told
+            from flows.training import train_model
 
             also_told.set(_Progress())
             with answers_only():
@@ -72,6 +67,10 @@ def evaluate(
     page: Annotated[Path, typer.Option(help="Where the page to hear and see goes, unless of a score model.")] = Path(
         "report"
     ),
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="Of musiclm-small: only this part, such as stories or memorisation; may be given again."),
+    ] = None,
     quick: Annotated[bool, typer.Option(help="A few minutes' look, unless of a score model.")] = False,
     card: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
     as_json: JsonOption = False,
@@ -83,25 +82,32 @@ def evaluate(
     whether accompaniments go with their voices, beside retrieved and shuffled ones, and the ablation.
     """
     with errors_told():
-        from flows.model_training import TrainingError, evaluate_musiclm, evaluate_singsong
-        from flows.model_training import evaluate as run
+        from flows.model_evaluation import EvaluationError
         from flows.settings import load_settings
         from models.registry import find_version
         from models.weights import with_metrics
 
+        if card and part:
+            raise InputError("--card writes all figures: it goes without --part")
         version = find_version(model, [load_settings().model_folder])
         try:
-            if version.config.get("architecture") == "musiclm":
-                if clips is None:
-                    raise InputError("a MusicLM is measured on rendered clips: give --clips OUT/clips")
-                figures = evaluate_musiclm(version, clips, page, quick=quick, report=_Progress())
-            elif version.config.get("architecture") == "singsong":
-                if training is None:
-                    raise InputError("a SingSong is measured on the songs of its training: give --training OUT")
-                figures = evaluate_singsong(version, training, page, quick=quick, report=_Progress())
-            else:
-                figures = run(version, corpus, drafts, report=_Progress())
-        except TrainingError as error:
+            _prepare()
+            from flows.evaluation import evaluate_model
+            from flows.reporting import also_told
+
+            also_told.set(_Progress())
+            with answers_only():
+                figures = evaluate_model(
+                    version.reference,
+                    page=str(page.absolute()),
+                    corpus=_absolute(corpus),
+                    clips=_absolute(clips),
+                    training=_absolute(training),
+                    drafts=drafts,
+                    parts=part or [],
+                    quick=quick,
+                )
+        except EvaluationError as error:
             raise InputError(str(error)) from error
         if card:
             with_metrics(version, figures)
@@ -109,6 +115,22 @@ def evaluate(
             answer_json({"model": version.reference} | figures)
         else:
             answer(json.dumps(figures, indent=1, ensure_ascii=False))
+
+
+def _prepare() -> None:
+    """Have what flows run on, and tell Prefect's client where it is."""
+    from flows.prefect_environment import prepare
+    from flows.services import Services
+    from flows.settings import load_settings
+
+    services = Services(load_settings())
+    services.check_given()
+    services.up()
+    prepare(services.prefect_up(), services.settings.home)
+
+
+def _absolute(folder: Path | None) -> str | None:
+    return None if folder is None else str(folder.absolute())
 
 
 class _Progress:

@@ -45,7 +45,6 @@ class Nearest:
 
     item: int
     cost: float
-    shared_run: int  # tokens in a row that the asset shares with any item
 
 
 def token_distances(centroids_VD: NDArray[np.floating]) -> Distances:
@@ -98,25 +97,45 @@ def memorisation(
     )
 
 
-def nearest(
-    asset_F: Tokens, items_NF: Tokens, centroids_VD: NDArray[np.floating], distances_VV: Distances
-) -> Nearest:
-    """Find the training item that an asset is nearest to, by matching cost.
+class TrainingItems:
+    """The tokens of training items, made ready for finding those that a sequence is nearest to."""
 
-    The distance of the mean centroids is never above the cost of the transport, so items are tried in its order
-    and the search ends where it passes the best cost found.
-    """
-    scale = _unit(centroids_VD, distances_VV)
-    means = np.stack([centroids_VD[item].mean(axis=0) for item in items_NF]) * scale
-    bounds = np.linalg.norm(means - centroids_VD[asset_F].mean(axis=0) * scale, axis=1)
-    best, found = np.inf, -1
-    for item in np.argsort(bounds, kind="stable"):
-        if bounds[item] >= best:
-            break
-        cost = matching_cost(asset_F, items_NF[item], distances_VV)
-        if cost < best:
-            best, found = cost, int(item)
-    return Nearest(found, best, longest_shared_run(asset_F, items_NF))
+    def __init__(self, tokens_NF: Tokens, distances_VV: Distances) -> None:
+        """Count the tokens of every item."""
+        self.tokens_NF, self.distances_VV = tokens_NF, distances_VV
+        self._shares_NV = np.zeros((len(tokens_NF), len(distances_VV)), dtype=np.float32)
+        np.add.at(self._shares_NV, (np.arange(len(tokens_NF))[:, None], tokens_NF), 1 / tokens_NF.shape[1])
+
+    def nearest(self, asset_F: Tokens) -> Nearest:
+        """Find the item that a sequence of tokens is nearest to, by matching cost.
+
+        No transport costs less than moving every token to the nearest of the other side (the relaxed word mover's
+        distance of Kusner et al. 2015, section 4), so items are tried in that order and the search ends where it
+        passes the best cost found.
+        """
+        bounds_N = self._bounds(asset_F)
+        best = Nearest(-1, np.inf)
+        for item in np.argsort(bounds_N, kind="stable"):
+            if bounds_N[item] >= best.cost:
+                break
+            cost = matching_cost(asset_F, self.tokens_NF[item], self.distances_VV)
+            if cost < best.cost:
+                best = Nearest(int(item), cost)
+        return best
+
+    def same(self, asset_F: Tokens) -> float:
+        """Return the largest share of tokens that are, in place, those of one and the same item."""
+        return float((self.tokens_NF[:, : len(asset_F)] == asset_F).mean(axis=1).max())
+
+    def _bounds(self, asset_F: Tokens) -> NDArray[np.float32]:
+        kinds, counts = np.unique(asset_F, return_counts=True)
+        distances_AV = self.distances_VV[kinds].astype(np.float32)
+        there_NV = self._shares_NV > 0
+        bounds_N: NDArray[np.float32] = self._shares_NV @ distances_AV.min(axis=0)
+        other_N = np.zeros_like(bounds_N)
+        for distances_V, count in zip(distances_AV, counts, strict=True):
+            other_N += np.where(there_NV, distances_V, np.inf).min(axis=1) * (count / len(asset_F))
+        return np.maximum(bounds_N, other_N)
 
 
 def longest_shared_run(asset_F: Tokens, items_NF: Tokens) -> int:
@@ -134,9 +153,3 @@ def longest_shared_run(asset_F: Tokens, items_NF: Tokens) -> int:
 def _runs(items_NF: Tokens, length: int) -> set[bytes]:
     windows = np.lib.stride_tricks.sliding_window_view(items_NF.astype(np.int32), length, axis=1)
     return {window.tobytes() for window in windows.reshape(-1, length)}
-
-
-def _unit(centroids_VD: NDArray[np.floating], distances_VV: Distances) -> float:
-    """Return what the centroids must be multiplied by to lie in the distances' unit."""
-    a, b = np.unravel_index(int(distances_VV.argmax()), distances_VV.shape)
-    return float(distances_VV[a, b] / np.linalg.norm(centroids_VD[a] - centroids_VD[b]))

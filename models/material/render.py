@@ -23,7 +23,7 @@ from models.material.croissant import write_manifest
 from models.material.labels import Kind, Labels, labels_from
 from models.material.performance import Performance, UnplayableError, perform
 from models.material.scores import Piece, read_scores
-from models.material.synth import Synth, training_soundfonts, unheard_soundfont
+from models.material.synth import UNHEARD, Synth, training_soundfonts, unheard_soundfont
 
 CAPTIONS = 6  # for each clip
 _KINDS: dict[Kind, float] = {
@@ -193,7 +193,7 @@ def _draw(kind: Kind, pieces: list[Piece], rng: np.random.Generator) -> Performa
 
 def _soundfont(rng: np.random.Generator, held_out: bool) -> tuple[str, Path]:
     if held_out and rng.random() < 0.5:
-        return "TimGM6mb", unheard_soundfont()
+        return UNHEARD, unheard_soundfont()
     fonts = list(training_soundfonts().items())
     return fonts[int(rng.integers(len(fonts)))]
 

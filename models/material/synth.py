@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve, lfilter, resample_poly
 
 SAMPLE_RATE_HZ = 16_000
+UNHEARD = "TimGM6mb"  # the SoundFont that no training clip is played with
 _OVERSAMPLING = 2  # played at twice the rate, so that what lies above the band is filtered, not folded
 DRUM_CHANNEL = 9
 _DRUM_BANK = 128

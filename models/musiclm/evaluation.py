@@ -6,7 +6,8 @@ Shapes: N clips, Q semantic tokens, E joint width, T samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -30,13 +31,13 @@ from models.evaluation.memorisation import Memorisation, memorisation, token_dis
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve, recall_at
 from models.evaluation.story import Section, StoryEvaluation, evaluate_story, story_figures
-from models.generator import GenerationError, Generator
+from models.generator import NO_INPUTS, GenerationError, Generator
 from models.judges.melody import MelodyJudge
 from models.judges.panel import Panel
 from models.making import make_all
 from models.material.clips import ClipSet
 from models.material.instruments import SOUNDS
-from models.material.synth import SAMPLE_RATE_HZ
+from models.material.synth import SAMPLE_RATE_HZ, UNHEARD
 from models.mulan.sentences import Sentences, load_sentences
 from models.musiclm.model import MusicLM, load_model
 from models.registry import load_generator
@@ -44,6 +45,7 @@ from models.weights import ModelVersion
 
 Report_ = Callable[[str, int, int, Mapping[str, float]], None]
 Waveform = NDArray[np.float32]
+PARTS = ("generation", "stories", "long-pieces", "joint-space", "melodies", "codec", "memorisation")
 RETRIEVED = 1000  # held-out pairs
 FREE_WORDS = {  # none of them is in a caption of the training material
     "a fiddle": "violin",
@@ -81,7 +83,7 @@ MEMORISED_CLIPS, PROMPT_TOKENS = 200, 125
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is measured: everything, or a quick look."""
+    """How much of each part is measured."""
 
     copies: int = 2  # of each ask
     codec_clips: int = 60
@@ -92,45 +94,99 @@ class Extent:
     melodies: int = 20
 
 
-def evaluate(version: ModelVersion, clips: ClipSet, extent: Extent, *, report: Report_) -> Report:
-    """Measure a version on a set of clips of its own kind; the validation clips are what it is held against.
+QUICK = Extent(copies=1, codec_clips=8, visqol_clips=0, stories=1, long_pieces=1, memorised_clips=20)
+QUICK_PARTS = ("generation", "stories", "joint-space", "melodies", "codec")
 
-    Raises:
-        GenerationError: a piece could not be made.
+
+class Evaluation:
+    """Measures a version on a set of clips of its own kind, a part at a time, into `report`.
+
+    The validation clips are what it is held against.
     """
-    panel, sentences = Panel.load(), load_sentences()
-    model = load_model(version, "cpu", torch.float32)
-    generator = load_generator(version, slots=8)
-    asked = asks(copies=extent.copies)
-    real = fitting_clips(asked, clips)
-    recipes = [_recipe(ask.prompt, number, CLIP_S) for number, ask in enumerate(asked)]
-    waves = make(generator, recipes, lambda done, total: report("generation", done, total, {}))
-    made = [Clip(wave, _rate(model), ask.labels, ask.prompt) for wave, ask in zip(waves, asked, strict=True)]
-    generation = evaluate_generation(
-        made,
-        real,
-        panel=panel,
-        round_trip=lambda x, _: round_trip(model, x),
-        agreement=lambda heard, prompts: agreement(model, sentences, heard, prompts),
-        progress=lambda done, total: report("judging", done, total, {}),
-    )
-    stories = _stories(generator, model, panel, extent.stories, report)
-    long_pieces = _long_pieces(generator, model, extent.long_pieces, report)
-    return Report(
-        model=version.reference,
-        generation=generation,
-        codecs=_codecs(model, clips, panel, extent, report),
-        memorisation=memorised(model, clips, extent.memorised_clips, report),
-        stories=stories,
-        figures=[
-            *story_figures([told for _, _, told in stories]),
-            *drift_figures([drifted for _, _, drifted in long_pieces]),
-            *joint_figures(model, clips, sentences, report),
-            *_melodies(generator, clips, extent.melodies, report),
-        ],
-        examples=[(name, clip) for name, clip, _ in long_pieces],
-        notes=[f"{len(asked)} prompts, seeds 0 to {len(asked) - 1}, {version.config['takes']} takes each."],
-    )
+
+    def __init__(self, version: ModelVersion, clips: ClipSet, extent: Extent) -> None:
+        """Take what is measured, and how much of it."""
+        self._version, self._clips, self._extent = version, clips, extent
+        self.report = Report(model=version.reference)
+
+    def measure(self, part: str, told: Report_) -> None:
+        """Measure one of PARTS.
+
+        Raises:
+            GenerationError: a piece could not be made.
+        """
+        parts: dict[str, Callable[[Report_], None]] = {
+            "generation": self._measure_generation,
+            "stories": self._measure_stories,
+            "long-pieces": self._measure_long_pieces,
+            "joint-space": self._measure_joint_space,
+            "melodies": self._measure_melodies,
+            "codec": self._measure_codec,
+            "memorisation": self._measure_memorisation,
+        }
+        parts[part](told)
+
+    def _measure_generation(self, told: Report_) -> None:
+        asked = asks(copies=self._extent.copies)
+        real = fitting_clips(asked, self._clips)
+        recipes = [_recipe(ask.prompt, number, CLIP_S) for number, ask in enumerate(asked)]
+        waves = make(self._generator, recipes, lambda done, total: told("generation", done, total, {}))
+        made = [
+            Clip(wave, _rate(self._model), ask.labels, ask.prompt) for wave, ask in zip(waves, asked, strict=True)
+        ]
+        generation = evaluate_generation(
+            made,
+            real,
+            panel=self._panel,
+            round_trip=lambda x, _: round_trip(self._model, x),
+            agreement=lambda heard, prompts: agreement(self._model, self._sentences, heard, prompts),
+            progress=lambda done, total: told("judging", done, total, {}),
+        )
+        how = f"{len(asked)} prompts, seeds 0 to {len(asked) - 1}, {self._version.config['takes']} takes each."
+        self.report = replace(self.report, generation=generation, notes=[how])
+
+    def _measure_stories(self, told: Report_) -> None:
+        stories = _stories(self._generator, self._model, self._panel, self._extent.stories, told)
+        self._add(story_figures([evaluated for _, _, evaluated in stories]))
+        self.report = replace(self.report, stories=stories)
+
+    def _measure_long_pieces(self, told: Report_) -> None:
+        pieces = _long_pieces(self._generator, self._model, self._extent.long_pieces, told)
+        self._add(drift_figures([drifted for _, _, drifted in pieces]))
+        self.report = replace(self.report, examples=[(name, clip) for name, clip, _ in pieces])
+
+    def _measure_joint_space(self, told: Report_) -> None:
+        self._add(joint_figures(self._model, self._clips, self._sentences, told))
+
+    def _measure_melodies(self, told: Report_) -> None:
+        self._add(_melodies(self._generator, self._clips, self._extent.melodies, told))
+
+    def _measure_codec(self, told: Report_) -> None:
+        codecs = _codecs(self._model, self._clips, self._panel, self._extent, told)
+        self.report = replace(self.report, codecs=codecs)
+
+    def _measure_memorisation(self, told: Report_) -> None:
+        found = memorised(self._model, self._clips, self._extent.memorised_clips, told)
+        self.report = replace(self.report, memorisation=found)
+
+    def _add(self, figures: Sequence[Figure]) -> None:
+        self.report = replace(self.report, figures=[*self.report.figures, *figures])
+
+    @cached_property
+    def _model(self) -> MusicLM:
+        return load_model(self._version, "cpu", torch.float32)
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return load_generator(self._version, slots=8)
+
+    @cached_property
+    def _panel(self) -> Panel:
+        return Panel.load()
+
+    @cached_property
+    def _sentences(self) -> Sentences:
+        return load_sentences()
 
 
 def make(
@@ -152,7 +208,7 @@ def make(
     """
     made: dict[int, Waveform] = {}
     by_key = {str(number): recipe for number, recipe in enumerate(recipes)}
-    for key, product in make_all(generator, by_key, lambda key: inputs[int(key)]):
+    for key, product in make_all(generator, by_key, lambda key: inputs[int(key)] if inputs else NO_INPUTS):
         if isinstance(product, GenerationError):
             raise product
         files = {file.role: file.data for file in product.files}
@@ -213,10 +269,8 @@ def joint_figures(model: MusicLM, clips: ClipSet, sentences: Sentences, report: 
 
 
 @torch.inference_mode()
-def memorised(model: MusicLM, clips: ClipSet, count: int, report: Report_) -> Memorisation | None:
+def memorised(model: MusicLM, clips: ClipSet, count: int, report: Report_) -> Memorisation:
     """Continue training clips greedily from their first 5 s and their own MuLan tokens (MusicLM, section 5.5)."""
-    if not count:
-        return None
     numbers = clips.numbers("train")[:: max(len(clips.numbers("train")) // count, 1)][:count]
     engine = Engine(model.semantic, slots=16, cache_length=384)
     true = []
@@ -250,7 +304,7 @@ def _codecs(model: MusicLM, clips: ClipSet, panel: Panel, extent: Extent, report
     """Measure the codec on held-out music through a SoundFont it never heard, and on the kept ends of recordings."""
     held = [clips.clips[n] for n in clips.numbers("validation")]
     sets = {
-        "music, unheard SoundFont": [c for c in held if "TimGM6mb" in c.sources and not c.labels.scenes],
+        "music, unheard SoundFont": [c for c in held if UNHEARD in c.sources and not c.labels.scenes],
         "ambience": [c for c in held if c.labels.kind == "scene"],
     }
     return [
@@ -298,8 +352,6 @@ def _long_pieces(generator: Generator, model: MusicLM, count: int, report: Repor
 
 def _melodies(generator: Generator, clips: ClipSet, count: int, report: Report_) -> list[Figure]:
     """Give held-out tunes, each played by one instrument that plays one note at a time, to other instruments."""
-    if not count:
-        return []
     found = []
     for number in clips.numbers("validation"):
         labels = clips.clips[number].labels

@@ -69,19 +69,4 @@ def test_a_run_survives_the_death_of_an_actor_of_postgres_and_of_the_driver(new_
         assert list((tutti.home / "objects").rglob(f"*{sha[2:]}*")), f"{digest} has no object"
     _, alive = psutil.wait_procs(below, timeout=120)
     assert not alive, "a killed driver leaves no Ray"
-    assert prefect_states(tutti, "generate-catalogue") == {"CRASHED"}
-
-
-def prefect_states(installation, flow):
-    import json
-    import urllib.request
-
-    url = json.loads((installation.home / "prefect" / "server.json").read_text())["port"]
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{url}/api/flow_runs/filter",
-        data=json.dumps({"flows": {"name": {"any_": [flow]}}}).encode(),
-        headers={"content-type": "application/json"},
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=20) as answer:
-        return {found["state_type"] for found in json.load(answer)}
+    assert tutti.prefect_states("generate-catalogue") == {"CRASHED"}

@@ -1,6 +1,16 @@
-"""Training by command: a Prefect flow, a row in the database, one clear line where it cannot start."""
+"""Training and measuring by command: Prefect flows, rows in the database, one clear line where they cannot start."""
 
+import shutil
+
+import pytest
 import tiny_musiclm
+
+
+@pytest.fixture
+def tiny(tutti):
+    """A MusicLM that the shared installation has for one test."""
+    yield tiny_musiclm.version(tutti.home / "models" / "musiclm-tiny")
+    shutil.rmtree(tutti.home / "models" / "musiclm-tiny")
 
 
 def test_a_step_that_is_done_is_passed_over_and_the_training_recorded(tutti, tmp_path):
@@ -39,3 +49,32 @@ def test_missing_material_is_named(tutti, tmp_path):
     done = tutti.run("models", "train", "score-small", "--data", tmp_path, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "openscore-lieder" in done.stderr
+
+
+def test_a_part_of_an_evaluation_is_measured_by_a_flow_and_told_on_a_page(tutti, tiny, tmp_path):
+    tiny_musiclm.clips(tmp_path / "clips")
+    answer = tutti.json(
+        "models", "evaluate", tiny.name, "--clips", tmp_path / "clips", "--part", "memorisation",
+        "--page", tmp_path / "page",
+    )  # fmt: skip
+    assert answer["model"] == tiny.reference
+    assert answer["memorisation"]["items"] == 8
+    assert "Memorisation" in (tmp_path / "page" / "index.html").read_text()
+    assert tutti.prefect_states("evaluate-model") == {"COMPLETED"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--part", "memory", "--clips", "clips"), "has no part 'memory'; its parts: generation, stories"),
+        ((), "a MusicLM is measured on rendered clips: give --clips OUT/clips"),
+        (("--part", "codec", "--card"), "--card writes all figures: it goes without --part"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_in_a_line(tutti, tiny, tmp_path, arguments, said):
+    tiny_musiclm.clips(tmp_path / "clips")
+    given = [str(tmp_path / "clips") if each == "clips" else each for each in arguments]
+    done = tutti.run("models", "evaluate", tiny.name, *given)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -103,6 +104,18 @@ class Installation:
 
     def assets(self):
         return dict(self.query("SELECT id, digest FROM assets"))
+
+    def prefect_states(self, flow):
+        """Return the states that the runs of a flow have in Prefect's records."""
+        port = json.loads((self.home / "prefect" / "server.json").read_text())["port"]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/flow_runs/filter",
+            data=json.dumps({"flows": {"name": {"any_": [flow]}}}).encode(),
+            headers={"content-type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=20) as answer:
+            return {found["state_type"] for found in json.load(answer)}
 
     def stop(self):
         for process in self._started:

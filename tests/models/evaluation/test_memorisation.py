@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from models.evaluation.memorisation import (
+    TrainingItems,
     longest_shared_run,
     matching_cost,
     memorisation,
-    nearest,
     token_distances,
 )
 from models.evaluation.transport import transport_cost
@@ -45,29 +45,36 @@ def study():
     continued = np.stack([rng.choice(rng.choice(64, 8, replace=False), 50) for _ in range(12)])
     continued[:3] = true[:3]
     continued[3:5] = true[3:5, ::-1]
-    return centroids, distances, continued, true
+    return distances, continued, true
 
 
 def test_exact_and_near_continuations_are_counted_and_free_ones_are_not(study):
-    _, distances, continued, true = study
+    distances, continued, true = study
     found = memorisation(continued, true, distances)
     assert (found.items, found.exact, found.approximate) == (12, pytest.approx(3 / 12), pytest.approx(5 / 12))
     assert found.threshold <= min(found.costs[5:])
 
 
 def test_distances_are_in_units_of_their_mean(study):
-    _, distances, _, _ = study
+    distances, _, _ = study
     assert distances[~np.eye(64, dtype=bool)].mean() == pytest.approx(1.0)
     assert np.diagonal(distances).max() == 0.0
 
 
 def test_the_nearest_item_is_found_as_by_trying_all(study):
-    centroids, distances, continued, true = study
+    distances, continued, true = study
+    items = TrainingItems(true, distances)
     for asset in continued[5:8]:
         costs = [matching_cost(asset, item, distances) for item in true]
-        found = nearest(asset, true, centroids, distances)
+        found = items.nearest(asset)
         assert found.item == int(np.argmin(costs))
         assert found.cost == pytest.approx(min(costs))
+
+
+def test_tokens_that_are_the_same_in_place_are_counted_in_one_item_at_a_time():
+    items = TrainingItems(np.array([[1, 2, 3, 4], [5, 5, 5, 0]]), LINE)
+    assert items.same(np.array([1, 2, 5, 5])) == 0.5
+    assert items.same(np.array([5, 5])) == 1.0
 
 
 def test_the_longest_shared_run_is_found_wherever_it_lies():
