@@ -24,6 +24,7 @@ def evaluate_model(
     corpus: str | None = None,
     clips: str | None = None,
     training: str | None = None,
+    voices: str | None = None,
     drafts: int = 100,
     parts: Sequence[str] = (),
     quick: bool = False,
@@ -36,6 +37,7 @@ def evaluate_model(
         corpus: of a score model, for likelihoods: the prepared corpus.
         clips: of a MusicLM: the rendered clips.
         training: of a SingSong: the folder of its training.
+        voices: of a SingSong: a folder of recordings of real singing.
         drafts: of a score model: how many to make and judge.
         parts: only these parts.
         quick: a few minutes' look.
@@ -50,6 +52,7 @@ def evaluate_model(
         drafts=drafts,
         clips=_path(clips),
         training=_path(training),
+        voices=_path(voices),
         page=Path(page),
         quick=quick,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ from flows.errors import FlowError
 from flows.model_training import Report
 
 if TYPE_CHECKING:
+    from models.generator import Generator
     from models.weights import ModelVersion
 
 
@@ -26,6 +28,7 @@ class Extent:
     drafts: int = 100  # of score models
     clips: Path | None = None  # of a MusicLM: the rendered clips
     training: Path | None = None  # of a SingSong: the folder of its training
+    voices: Path | None = None  # of a SingSong: a folder of recordings of real singing
     page: Path = Path("report")  # where the page to hear and see goes
     quick: bool = False
 
@@ -99,40 +102,62 @@ class _SingSongStudy:
 
     def __init__(self, version: ModelVersion, extent: Extent) -> None:
         from models.evaluation import report
-        from models.singsong import evaluation
+        from models.singsong import evaluation, real_voices
 
         if extent.training is None:
             raise EvaluationError("a SingSong is measured on the songs of its training: give --training OUT")
-        self._version, self._training, self._page, self._quick = version, extent.training, extent.page, extent.quick
-        self._evaluation, self._reporting = evaluation, report
+        self._version, self._training, self._asked = version, extent.training, extent
+        self._evaluation, self._real_voices, self._reporting = evaluation, real_voices, report
         self._found = report.Report(model=version.reference)
-        self.known = self.parts = ("accompaniments",)
+        self._much = evaluation.Extent(songs=8, ablated=8, examples=4) if extent.quick else evaluation.Extent()
+        voices = ("voices",) if extent.voices else ()
+        self.known = ("accompaniments", *voices, "ablation")
+        self.parts = self.known[:-1] if extent.quick else self.known
 
-    def measure(self, part: str, report: Report) -> None:  # noqa: ARG002 - there is one
+    def measure(self, part: str, report: Report) -> None:
         from models.mulan.sentences import SentencesError
+        from models.recording import RecordingError
         from models.registry import find_version, load_generator
         from models.singsong.pairs import PairsError
         from models.singsong.pipeline import Pipeline, PipelineError
 
-        base = find_version("musiclm-small", [])
+        base, found = find_version("musiclm-small", []), self._found
         pipeline = Pipeline(self._training, self._training, base, workers=1, device="cpu", report=report)
-        quick, extent = self._quick, self._evaluation.Extent
         try:
-            self._found = self._evaluation.evaluate(
-                self._version.reference,
-                load_generator(self._version, slots=8),
-                {} if quick else {v.name: load_generator(v, slots=8) for v in pipeline.ablated_versions()},
-                pipeline.base,
-                pipeline.pairs,
-                pipeline.voices_NT,
-                extent(songs=8, ablated=8, examples=4) if quick else extent(),
-                report=report,
-            )
-        except (PairsError, PipelineError, SentencesError) as error:
+            if part == "ablation":
+                variants = {v.name: load_generator(v, slots=8) for v in pipeline.ablated_versions()}
+                figures = self._evaluation.evaluate_ablation(
+                    variants, pipeline.pairs, pipeline.voices_NT, self._much, report=report
+                )
+                self._found = replace(found, figures=[*found.figures, *figures])
+            elif part == "voices":
+                assert self._asked.voices is not None
+                voices = self._real_voices.read_voices(self._asked.voices)
+                figures, examples = self._real_voices.evaluate_voices(self._generator, voices, report=report)
+                self._found = replace(
+                    found, figures=[*found.figures, *figures], examples=[*found.examples, *examples]
+                )
+            else:
+                self._found = self._evaluation.evaluate(
+                    self._version.reference,
+                    self._generator,
+                    pipeline.base,
+                    pipeline.pairs,
+                    pipeline.voices_NT,
+                    self._much,
+                    report=report,
+                )
+        except (PairsError, PipelineError, RecordingError, SentencesError) as error:
             raise EvaluationError(str(error)) from error
 
+    @cached_property
+    def _generator(self) -> Generator:
+        from models.registry import load_generator
+
+        return load_generator(self._version, slots=8)
+
     def finish(self) -> dict[str, Any]:
-        self._reporting.write_report(self._found, self._page)
+        self._reporting.write_report(self._found, self._asked.page)
         figures: dict[str, Any] = self._reporting.as_json(self._found)
         return figures
 

@@ -64,12 +64,15 @@ def evaluate(
     drafts: Annotated[int, typer.Option(min=1, help="How many drafts to make and judge.")] = 100,
     clips: Annotated[Path | None, typer.Option(help="Of musiclm-small: the rendered clips (OUT/clips).")] = None,
     training: Annotated[Path | None, typer.Option(help="Of singsong-small: the folder of its training.")] = None,
+    voices: Annotated[
+        Path | None, typer.Option(help="Of singsong-small: a folder of recordings of real singing, measured apart.")
+    ] = None,
     page: Annotated[Path, typer.Option(help="Where the page to hear and see goes, unless of a score model.")] = Path(
         "report"
     ),
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Of musiclm-small: only this part, such as stories or memorisation; may be given again."),
+        typer.Option(help="Not of score models: only this part, such as stories or ablation; may be given again."),
     ] = None,
     quick: Annotated[bool, typer.Option(help="A few minutes' look, unless of a score model.")] = False,
     card: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
@@ -103,6 +106,7 @@ def evaluate(
                     corpus=_absolute(corpus),
                     clips=_absolute(clips),
                     training=_absolute(training),
+                    voices=_absolute(voices),
                     drafts=drafts,
                     parts=part or [],
                     quick=quick,

@@ -112,18 +112,14 @@ def _recipe(data: bytes, seed: int, samples: int) -> dict[str, Any]:
 def evaluate(
     reference: str,
     generator: Generator,
-    variants: Mapping[str, Generator],
     base: Base,
     pairs: PairSet,
     separated_NT: NDArray[np.int16],
     extent: Extent,
-    further: tuple[Sequence[Figure], Sequence[tuple[str, Clip]]] = ((), ()),
     *,
     report: Told,
 ) -> Report:
-    """Measure a version, and the variants of the ablation if there are any.
-
-    `further` figures and examples go into the report as they are.
+    """Measure a version.
 
     Raises:
         GenerationError: an accompaniment could not be made.
@@ -137,7 +133,6 @@ def evaluate(
         "retrieved": _retrieved(pairs, songs),
     }
     figures = [*_fitting(songs, sets), *_leaking(songs, sets), *_sounding(sets, panel)]
-    figures += [*_ablation(variants, songs, panel, extent.ablated, report), *further[0]]
     names = [f"{pair.source}, {pair.singer}" for pair in songs.pairs]
     examples = []
     for n in range(min(extent.examples, len(made))):
@@ -147,7 +142,7 @@ def evaluate(
     return Report(
         model=reference,
         figures=figures,
-        examples=[*examples, *further[1]],
+        examples=examples,
         notes=[
             f"{len(made)} songs by composers that training never saw, isolated vocals, no words, seeds 0 to "
             f"{len(made) - 1}. 'shuffled' holds an accompaniment against another song. Of the fitting figures the "
@@ -256,21 +251,31 @@ def _sounding(sets: Mapping[str, Sequence[Waveform]], panel: Panel) -> list[Figu
     ]
 
 
-def _ablation(
-    variants: Mapping[str, Generator], songs: Songs, panel: Panel, count: int, report: Told
+def evaluate_ablation(
+    variants: Mapping[str, Generator],
+    pairs: PairSet,
+    separated_NT: NDArray[np.int16],
+    extent: Extent,
+    *,
+    report: Told,
 ) -> list[Figure]:
-    """Return, of every variant, its distance to real accompaniments for isolated and for separated vocals."""
-    real = _embedded(panel, songs.real[:count]) if variants else None
+    """Return, of every variant, its distance to real accompaniments for isolated and for separated vocals.
+
+    Raises:
+        GenerationError: an accompaniment could not be made.
+    """
+    count = extent.ablated
+    songs, panel = held_out_songs(pairs, separated_NT, count), Panel.load()
+    real = _embedded(panel, songs.real)
     figures = []
     for name, generator in variants.items():
         distances, agreeing = {}, {}
         for kind, vocals in (("isolated", songs.vocals), ("separated", songs.separated)):
             told = f"ablation, {name}, {kind}"
-            made = accompany(generator, vocals[:count], lambda done, total, told=told: report(told, done, total, {}))  # type: ignore[misc]
-            assert real is not None
+            made = accompany(generator, vocals, lambda done, total, told=told: report(told, done, total, {}))  # type: ignore[misc]
             distances[kind] = frechet_distance(_embedded(panel, made), real)
-            own = [chroma_agreement(x, pair) for x, pair in zip(made, songs.pairs, strict=False)]
-            other = [chroma_agreement(x, songs.pairs[o]) for x, o in zip(made, songs.others, strict=False)]
+            own = [chroma_agreement(x, pair) for x, pair in zip(made, songs.pairs, strict=True)]
+            other = [chroma_agreement(x, songs.pairs[o]) for x, o in zip(made, songs.others, strict=True)]
             agreeing[kind] = area_under_curve(own, other)
         figures.append(
             Figure(
