@@ -32,7 +32,7 @@ from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
 from models.singsong.estimates import Estimates, estimate, fits, in_time, suits
-from models.singsong.harmony import sharpened
+from models.singsong.harmony import Sharpness, sharpened
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
 from models.singsong.take import SungTake
@@ -100,7 +100,7 @@ class SingSongGenerator:
         self._device = torch.device(device)
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
-        self._takes, self._sharpness = int(version.config["takes"]), float(version.config["sharpness"])
+        self._takes, self._sharpness = int(version.config["takes"]), Sharpness(**version.config["sharpness"])
         self._rate = self._model.base.codec.config.sample_rate_hz
         self._engines: dict[StageName, Engine] = {}
         for name in STAGES:

@@ -27,6 +27,7 @@ from models.training.run import Metrics
 
 GUIDE = 13
 _SMOOTHED_S = 0.4
+_STRONG = 0.98  # share of frames that are no more than the strongest
 _VALIDATION_BATCHES = 4
 
 
@@ -48,13 +49,26 @@ class Harmony(nn.Module):
         return torch.cat([logits_BGH[..., :12].softmax(dim=-1), logits_BGH[..., 12:].sigmoid()], dim=-1)
 
 
-def sharpened(guide_BGH: Tensor, power: float) -> Tensor:
-    """Return a guess as decided as what it guesses: shares of the pitch classes to a power, which sum to 1 again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharpness:
+    """Powers that a guess is raised to: a guess is a mean over what might be, so flatter than anything that is."""
 
-    A guess is a mean over what might be, so flatter than anything that is.
-    """
-    shares = guide_BGH[..., :12] ** power
-    return torch.cat([shares / shares.sum(dim=-1, keepdim=True).clamp_min(1e-9), guide_BGH[..., 12:]], dim=-1)
+    classes: float
+    onsets: float
+
+
+def sharpened(guide_GH: Tensor, sharpness: Sharpness) -> Tensor:
+    """Return a guess as decided as what it guesses: pitch classes sum to 1 again, the strongest onsets are 1."""
+    classes = guide_GH[..., :12] ** sharpness.classes
+    onsets = guide_GH[..., 12:]
+    strongest = onsets.quantile(_STRONG, dim=-2, keepdim=True).clamp_min(1e-9)
+    return torch.cat(
+        [
+            classes / classes.sum(dim=-1, keepdim=True).clamp_min(1e-9),
+            (onsets / strongest).clamp(max=1) ** sharpness.onsets,
+        ],
+        dim=-1,
+    )
 
 
 def true_guide(
