@@ -110,14 +110,19 @@ class TrainingItems:
         """Find the item that a sequence of tokens is nearest to, by matching cost.
 
         No transport costs less than moving every token to the nearest of the other side (the relaxed word mover's
-        distance of Kusner et al. 2015, section 4), so items are tried in that order and the search ends where it
-        passes the best cost found.
+        distance of Kusner et al. 2015, section 4). Items are tried in the order of that cost from their side, and
+        only where the cost from the asset's side allows it; the search ends where it passes the best cost found.
         """
-        bounds_N = self._bounds(asset_F)
+        kinds, counts = np.unique(asset_F, return_counts=True)
+        distances_AV, shares_A = self.distances_VV[kinds], counts / len(asset_F)
+        bounds_N = self._shares_NV @ distances_AV.min(axis=0).astype(np.float32)
         best = Nearest(-1, np.inf)
         for item in np.argsort(bounds_N, kind="stable"):
             if bounds_N[item] >= best.cost:
                 break
+            there = np.flatnonzero(self._shares_NV[item])
+            if shares_A @ distances_AV[:, there].min(axis=1) >= best.cost:
+                continue
             cost = matching_cost(asset_F, self.tokens_NF[item], self.distances_VV)
             if cost < best.cost:
                 best = Nearest(int(item), cost)
@@ -126,16 +131,6 @@ class TrainingItems:
     def same(self, asset_F: Tokens) -> float:
         """Return the largest share of tokens that are, in place, those of one and the same item."""
         return float((self.tokens_NF[:, : len(asset_F)] == asset_F).mean(axis=1).max())
-
-    def _bounds(self, asset_F: Tokens) -> NDArray[np.float32]:
-        kinds, counts = np.unique(asset_F, return_counts=True)
-        distances_AV = self.distances_VV[kinds].astype(np.float32)
-        there_NV = self._shares_NV > 0
-        bounds_N: NDArray[np.float32] = self._shares_NV @ distances_AV.min(axis=0)
-        other_N = np.zeros_like(bounds_N)
-        for distances_V, count in zip(distances_AV, counts, strict=True):
-            other_N += np.where(there_NV, distances_V, np.inf).min(axis=1) * (count / len(asset_F))
-        return np.maximum(bounds_N, other_N)
 
 
 def longest_shared_run(asset_F: Tokens, items_NF: Tokens) -> int:
