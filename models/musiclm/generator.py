@@ -32,12 +32,12 @@ from models.melody.hearing import hear_melody
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName, load_model
+from models.musiclm.running import TakesOnTheirWay
 from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
 from models.personal import TASTE, opened_tokens, public
 from models.weights import ModelVersion
 
-STEPS_AN_ADVANCE = 16  # engine steps between looks at the queue
 _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
 _PREFIX_ROOM = 32  # rows before the codes, at most
@@ -89,18 +89,18 @@ class MusicLMGenerator:
         self._sampling = sampling_from(version.config["sampling"])
         self._takes = int(version.config["takes"])
         rates = {"semantic": self._model.config.semantic_model.frame_rate_hz}
-        self._engines: dict[StageName, Engine] = {}
+        engines: dict[StageName, Engine] = {}
         for name in STAGES:
             sampling, stage = self._sampling.of(name), self._model.stage(name)
             rows = 2 if sampling.guidance_scale != 1.0 and stage.config.prefix_codebooks else 1
             frames = sampling.windowing(rates.get(name, self._model.config.codec.frame_rate_hz)).length
             length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
-            self._engines[name] = Engine(
+            engines[name] = Engine(
                 stage, slots=rows * slots * min(self._takes, _TAKES_AT_ONCE), cache_length=length, backend=backend
             )
         self._items: dict[str, _Item] = {}
-        self._running: dict[str, Take] = {}
-        self.profile = backend.profile(self._engines["semantic"].backend, device=device, slots=slots)
+        self._running = TakesOnTheirWay(engines)
+        self.profile = backend.profile(engines["semantic"].backend, device=device, slots=slots)
 
     def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
         """Read the words, hear the melody, and queue all takes.
@@ -140,7 +140,7 @@ class MusicLMGenerator:
         for number in range(self._takes):
             take = Take(key, number, seed, telling, self._model, self._sampling, frames, melody_Q)
             item.takes.append(take)
-            self._submit(take)
+            self._running.submit(take)
 
     def _listen(self, recipe: Mapping[str, Json], inputs: Mapping[str, bytes]) -> _Listened | None:
         """Hear the melody that a recipe names.
@@ -170,17 +170,7 @@ class MusicLMGenerator:
 
     def advance(self) -> Sequence[Outcome]:
         """Run some steps of every stage; return the pieces of which all takes are made."""
-        outcomes: list[Outcome] = []
-        for _ in range(STEPS_AN_ADVANCE):
-            for engine in self._engines.values():
-                for completion in engine.step():
-                    take = self._running.pop(completion.key)
-                    take.absorb(completion)
-                    if not self._submit(take) and (done := self._finished(take.key)):
-                        outcomes.append(done)
-            if outcomes or not self._running:
-                break
-        return outcomes
+        return self._running.advance(self._finished)
 
     def finish(self, drafted: Drafted) -> Product:
         """Decode all takes, keep the one nearest to its words, and master it.
@@ -239,16 +229,6 @@ class MusicLMGenerator:
         if tokens is not None:
             return Telling.of_tokens(recipe["prompt"], tokens, self._model.mulan)
         return Telling.of_words(sections_of(recipe), self._sentences, self._model.mulan)
-
-    def _submit(self, take: Take) -> bool:
-        """Queue a take's next request; return whether there was one."""
-        following = take.next_request()
-        if following is None:
-            return False
-        name, request = following
-        self._running[request.key] = take
-        self._engines[name].submit(request)
-        return True
 
     def _finished(self, key: str) -> Outcome | None:
         item = self._items[key]

@@ -28,6 +28,7 @@ from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product,
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName
+from models.musiclm.running import TakesOnTheirWay
 from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
@@ -40,7 +41,6 @@ from models.weights import ModelVersion
 
 NO_WORDS = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
 VOCALS = "vocals"
-_STEPS_AN_ADVANCE = 16
 _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2
 _PREFIX_ROOM = 32
@@ -102,19 +102,19 @@ class SingSongGenerator:
         self._sampling = sampling_from(version.config["sampling"])
         self._takes, self._sharpness = int(version.config["takes"]), Sharpness(**version.config["sharpness"])
         self._rate = self._model.base.codec.config.sample_rate_hz
-        self._engines: dict[StageName, Engine] = {}
+        engines: dict[StageName, Engine] = {}
         for name in STAGES:
             sampling, rows = self._sampling.of(name), 1 if name == "fine" else 2
             base = self._model.base
             rate = base.semantic_model.config.frame_rate_hz if name == "semantic" else base.codec.config.frame_rate_hz
             length = math.ceil((sampling.windowing(rate).length + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
-            self._engines[name] = Engine(
+            engines[name] = Engine(
                 self._model.decoder(name), slots=rows * slots * min(self._takes, _TAKES_AT_ONCE), cache_length=length,
                 backend=backend,
             )  # fmt: skip
         self._items: dict[str, _Item] = {}
-        self._running: dict[str, SungTake] = {}
-        self.profile = backend.profile(self._engines["semantic"].backend, device=device, slots=slots)
+        self._running = TakesOnTheirWay(engines)
+        self.profile = backend.profile(engines["semantic"].backend, device=device, slots=slots)
 
     def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
         """Read and hear the vocals, and queue all takes.
@@ -144,21 +144,11 @@ class SingSongGenerator:
                 key, number, seed, item.tokens_GA, item.guide_GH, prefix_P, self._model, self._sampling, frames
             )
             item.takes.append(take)
-            self._submit(take)
+            self._running.submit(take)
 
     def advance(self) -> Sequence[Outcome]:
         """Run some steps of every stage; return the pieces of which all takes are made."""
-        outcomes: list[Outcome] = []
-        for _ in range(_STEPS_AN_ADVANCE):
-            for engine in self._engines.values():
-                for completion in engine.step():
-                    take = self._running.pop(completion.key)
-                    take.absorb(completion)
-                    if not self._submit(take) and (done := self._finished(take.key)):
-                        outcomes.append(done)
-            if outcomes or not self._running:
-                break
-        return outcomes
+        return self._running.advance(self._finished)
 
     def finish(self, drafted: _Item) -> Product:
         """Decode all takes, keep the one that goes best with the notes and their time, and mix it.
@@ -320,16 +310,6 @@ class SingSongGenerator:
             return None
         mulan = self._model.base.mulan
         return mulan.tokens(mulan.embed_text(self._sentences(words)))
-
-    def _submit(self, take: SungTake) -> bool:
-        """Queue a take's next request; return whether there was one."""
-        following = take.next_request()
-        if following is None:
-            return False
-        name, request = following
-        self._running[request.key] = take
-        self._engines[name].submit(request)
-        return True
 
     def _finished(self, key: str) -> Outcome | None:
         item = self._items[key]
