@@ -44,6 +44,7 @@ RATE_HZ = 16_000
 _FRAME_RATE_HZ = 25.0
 _AROUND_S = 1.0  # a chord goes with the notes around it
 _ON_BEAT_S = 0.05
+_LATE_S = 0.05  # after a stroke begins the judge hears it: 20 ms after a click, some 70 ms after an instrument's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +340,7 @@ def beat_alignment(accompaniment_T: Waveform, pair: Pair) -> float:
     """Return how much stronger the accompaniment's onsets are on the song's beats than elsewhere, in spreads."""
     onsets_F = np.asarray(libsonare.onset_envelope(np.ascontiguousarray(accompaniment_T), RATE_HZ), dtype=np.float64)
     times_s = np.arange(len(onsets_F)) * PAIR_S / max(len(onsets_F), 1)
-    phase = (times_s - pair.first_beat_s + pair.beat_s / 2) % pair.beat_s - pair.beat_s / 2
+    phase = (times_s - _LATE_S - pair.first_beat_s + pair.beat_s / 2) % pair.beat_s - pair.beat_s / 2
     on_beat = np.abs(phase) < _ON_BEAT_S
     if not on_beat.any() or on_beat.all():
         return 0.0

@@ -21,7 +21,7 @@ from models.weights import CONFIG, ModelVersion, card_text, read_version, write_
 
 NAME, KIND, ARCHITECTURE = "singsong-small", "accompaniment", "singsong"
 TAKES = 10
-SHARPNESS = Sharpness(classes=1.25, onsets=1.5)
+SHARPNESS = Sharpness(classes=1.25, onsets=3.0)
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = ("separator", "notes", "harmony-noise", "semantic-stage", "coarse-stage")
 
@@ -29,8 +29,8 @@ PARTS = ("separator", "notes", "harmony-noise", "semantic-stage", "coarse-stage"
 def sampling() -> Sampling:
     """Return how singsong-small draws; windows are those it was trained on."""
     return Sampling(
-        semantic=StageSampling(temperature=0.95, top_k=0, guidance_scale=2.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
+        semantic=StageSampling(temperature=0.95, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
+        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=2.0, window_s=8.0, given_s=4.0),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

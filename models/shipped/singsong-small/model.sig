@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "579c60e345a68316e458739bc3f9e58df19504d1690073848cdfd7d814c3ad02"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogInNpbmdzb25nLXNtYWxsIiwgImRpZ2VzdCI6IHsic2hhMjU2IjogIjc1MTg5N2M5MjgyMWExMWFhOGYzYzljNzQxYjI2N2JlZjRhNDczNWJmMTYwYWIwYTJhMGMwOTIyZWRhNWFlNTcifX1dLCAicHJlZGljYXRlVHlwZSI6ICJodHRwczovL21vZGVsX3NpZ25pbmcvc2lnbmF0dXJlL3YxLjAiLCAicHJlZGljYXRlIjogeyJyZXNvdXJjZXMiOiBbeyJhbGdvcml0aG0iOiAic2hhMjU2IiwgImRpZ2VzdCI6ICIwMTEyNjE5ZjQ4ODM0Njc0MGYzNmIyYzVlOTM2MGE5MzRhNmQzMGU4ZDNlZTJkZDM2NThiNjc1ZGZjNjhlNmNiIiwgIm5hbWUiOiAiY2FyZC5tZCJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjY1ODcyNjMxYmRhNzhiZWVmMzc2YTNiMmQwOWNkZDNmOWQ3Y2RjOTVjYzYwZGQwYTk5MTcwMDQzN2E3YmMwZWUiLCAibmFtZSI6ICJjb25maWcuanNvbiJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogImEwOGY4MWQyYzU1ZjkxZjM3OGFkYzQ3YTI4NzZhNTdlOTllMGZjOTBjYmJhMmU3NDEyNmJmMjBhZGM2MTZhMTQiLCAibmFtZSI6ICJtb2RlbC5zYWZldGVuc29ycyJ9XSwgInNlcmlhbGl6YXRpb24iOiB7Im1ldGhvZCI6ICJmaWxlcyIsICJoYXNoX3R5cGUiOiAic2hhMjU2IiwgImFsbG93X3N5bWxpbmtzIjogZmFsc2UsICJpZ25vcmVfcGF0aHMiOiBbIm1vZGVsLnNpZyJdfX19",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEUCIQCyOBToG1ilA3pcjmp/ehpbqFXAoS1ek77V+hQ4wxr0fAIgOgM9QBZTuVyNGrdCNn/+ho5J2z1FKo+cpuY/GSP5fVU="
+   }
+  ]
+ }
+}
