@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.errors import InputError, errors_told
+from flows.cli.errors import errors_told
 from flows.cli.generate import JsonOption
 from flows.cli.output import SHORT, answer, answer_json, seconds, shortened, table
 
@@ -85,12 +85,9 @@ def show(
     """Show ASSET: its files, the recipe, and everything that made it."""
     with errors_told():
         from db.assets import lineage
-        from flows.cli.backend import opened
+        from flows.cli.backend import opened_for
 
-        with opened() as found:
-            if found is None:
-                raise InputError(f"there is no asset {asset!r}: nothing was made here yet")
-            services, backend = found
+        with opened_for(f"asset {asset!r}") as (services, backend):
             with backend.database.unit_of_work() as session:
                 known = lineage(session, asset)
             described = _described(services, backend, known)

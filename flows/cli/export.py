@@ -33,13 +33,10 @@ def export(
         from rich.progress import track
 
         from db.assets import AssetFilter, list_assets
-        from flows.cli.backend import opened
+        from flows.cli.backend import opened_for
         from flows.export import ExportError, export_assets
 
-        with opened() as found:
-            if found is None:
-                raise InputError(f"there is no catalogue {catalogue!r}: nothing was made here yet")
-            backend = found[1]
+        with opened_for(f"catalogue {catalogue!r}") as (_, backend):
             with backend.database.unit_of_work() as session:
                 assets = list_assets(session, AssetFilter(catalogue=catalogue, limit=None))
             if not assets:

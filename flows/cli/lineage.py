@@ -37,15 +37,12 @@ def lineage(
 ) -> None:
     """Write how ASSET came to be: a proof bundle, W3C PROV-JSON, OpenLineage events, or a picture."""
     with errors_told():
-        from flows.cli.backend import opened
+        from flows.cli.backend import opened_for
         from flows.keys import load_keys
         from flows.provenance.audits import Auditor
         from flows.provenance.exports import ExportError, export_lineage, send_lineage
 
-        with opened() as found:
-            if found is None:
-                raise InputError(f"there is no asset {asset!r}: nothing was made here yet")
-            services, backend = found
+        with opened_for(f"asset {asset!r}") as (services, backend):
             auditor = Auditor(settings=services.settings, backend=backend, keys=load_keys(services.settings))
             try:
                 if to.startswith(("http://", "https://")):

@@ -40,15 +40,12 @@ def memorised(
     """
     with errors_told():
         from db.assets import get_asset
-        from flows.cli.backend import opened
+        from flows.cli.backend import opened_for
         from models.musiclm.codes_file import CodesError, read_codes
         from models.musiclm.copies import CopyError, TrainingMaterial
         from models.registry import find_version
 
-        with opened() as found:
-            if found is None:
-                raise InputError(f"there is no asset {asset!r}: nothing was made here yet")
-            services, backend = found
+        with opened_for(f"asset {asset!r}") as (services, backend):
             with backend.database.unit_of_work() as session:
                 known = get_asset(session, asset)
             version = find_version(f"{known.model_name}@{known.model_digest}", [services.settings.model_folder])
