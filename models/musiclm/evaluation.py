@@ -41,6 +41,7 @@ from models.material.synth import SAMPLE_RATE_HZ, UNHEARD
 from models.mulan.sentences import Sentences, load_sentences
 from models.musiclm.model import MusicLM, load_model
 from models.registry import load_generator
+from models.soundstream.codec import SoundStream
 from models.weights import ModelVersion
 
 Report_ = Callable[[str, int, int, Mapping[str, float]], None]
@@ -138,7 +139,7 @@ class Evaluation:
             made,
             real,
             panel=self._panel,
-            round_trip=lambda x, _: round_trip(self._model, x),
+            round_trip=lambda x, _: round_trip(self._model.codec, x),
             agreement=lambda heard, prompts: agreement(self._model, self._sentences, heard, prompts),
             progress=lambda done, total: told("judging", done, total, {}),
         )
@@ -194,14 +195,16 @@ def make(
     recipes: Sequence[Mapping[str, Any]],
     progress: Callable[[int, int], None],
     inputs: Sequence[Mapping[str, bytes]] = (),
+    role: str = "waveform",
 ) -> list[Waveform]:
     """Make pieces, as many side by side as the generator has slots; return their waveforms in order.
 
     Args:
-        generator: a MusicLM.
+        generator: a MusicLM, or a SingSong.
         recipes: what to make.
         progress: told (made, of how many).
         inputs: what each recipe is made from, if any is made from files.
+        role: the file of a piece that is wanted.
 
     Raises:
         GenerationError: one could not be made.
@@ -212,17 +215,17 @@ def make(
         if isinstance(product, GenerationError):
             raise product
         files = {file.role: file.data for file in product.files}
-        made[int(key)] = soundfile.read(BytesIO(files["waveform"]), dtype="float32")[0]
+        made[int(key)] = soundfile.read(BytesIO(files[role]), dtype="float32")[0]
         progress(len(made), len(recipes))
     return [made[number] for number in range(len(recipes))]
 
 
 @torch.inference_mode()
-def round_trip(model: MusicLM, waveform_T: Waveform) -> Waveform:
+def round_trip(codec: SoundStream, waveform_T: Waveform) -> Waveform:
     """Encode and decode a waveform of any length."""
-    hop = model.config.codec.hop_length
+    hop = codec.config.hop_length
     padded = np.pad(waveform_T, (0, -len(waveform_T) % hop))
-    decoded = model.codec.decode(model.codec.encode(torch.from_numpy(padded)[None]))[0, : len(waveform_T)]
+    decoded = codec.decode(codec.encode(torch.from_numpy(padded)[None]))[0, : len(waveform_T)]
     return np.asarray(decoded.numpy(), dtype=np.float32)
 
 
@@ -309,7 +312,7 @@ def _codecs(model: MusicLM, clips: ClipSet, panel: Panel, extent: Extent, report
     }
     return [
         evaluate_codec(
-            lambda x, _: round_trip(model, x),
+            lambda x, _: round_trip(model.codec, x),
             [
                 Clip(clips.waveform(c.number), _rate(model), prompt=c.captions[0])
                 for c in chosen[: extent.codec_clips]

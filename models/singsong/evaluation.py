@@ -18,7 +18,6 @@ from typing import Any
 import libsonare
 import numpy as np
 import soundfile
-import torch
 from numpy.typing import NDArray
 
 from models.digests import digest_of_bytes
@@ -27,11 +26,11 @@ from models.evaluation.figure import Figure
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve
-from models.generator import GenerationError, Generator
+from models.generator import Generator
 from models.judges.melody import MelodyJudge, contour_correlation
 from models.judges.panel import Panel
 from models.judges.tonality import Key, key_of, parse_key
-from models.making import make_all
+from models.musiclm.evaluation import make, round_trip
 from models.score.key import find_key, pitch_class_weights
 from models.singsong.base import Base
 from models.singsong.generator import NO_WORDS, VOCALS
@@ -88,15 +87,8 @@ def accompany(
         GenerationError: one could not be made.
     """
     files = [_file(sung) for sung in vocals]
-    recipes = {str(number): _recipe(data, number, len(vocals[number])) for number, data in enumerate(files)}
-    made: dict[int, Waveform] = {}
-    for key, product in make_all(generator, recipes, lambda key: {VOCALS: files[int(key)]}):
-        if isinstance(product, GenerationError):
-            raise product
-        data = next(each.data for each in product.files if each.role == "accompaniment")
-        made[int(key)] = soundfile.read(io.BytesIO(data), dtype="float32")[0]
-        progress(len(made), len(vocals))
-    return [made[number] for number in range(len(vocals))]
+    recipes = [_recipe(data, number, len(vocals[number])) for number, data in enumerate(files)]
+    return make(generator, recipes, progress, [{VOCALS: data} for data in files], role="accompaniment")
 
 
 def _file(sung: Waveform) -> bytes:
@@ -130,7 +122,7 @@ def evaluate(
     sets = {
         "generated": made,
         "real": list(songs.real),
-        "round_trip": [_round_trip(base, x) for x in songs.real],
+        "round_trip": [round_trip(base.codec, x) for x in songs.real],
         "retrieved": _retrieved(pairs, songs),
     }
     figures = [*_fitting(songs, sets), *_leaking(songs, sets), *_sounding(sets, panel)]
@@ -385,12 +377,6 @@ def _retrieved(pairs: PairSet, songs: Songs) -> list[Waveform]:
         alike = ((known > 0) == (wanted > 0)) & ((known - wanted) % 12 == 0)
         found.append(pairs.accompaniment(numbers[int(alike.sum(axis=1).argmax())]))
     return found
-
-
-@torch.inference_mode()
-def _round_trip(base: Base, waveform_T: Waveform) -> Waveform:
-    codes_1FK = base.codec.encode(torch.from_numpy(waveform_T)[None])
-    return np.asarray(base.codec.decode(codes_1FK)[0].numpy(), dtype=np.float32)
 
 
 def _embedded(panel: Panel, waveforms: Sequence[Waveform]) -> NDArray[np.float32]:
