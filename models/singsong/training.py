@@ -130,7 +130,7 @@ class SungTrainee:
 
     @torch.inference_mode()
     def evaluate(self) -> Metrics:
-        """Return nats a code on held-out songs, for each codebook: with their vocals, with another song's, unheard.
+        """Return nats a code on held-out songs, for each codebook: with their vocals, and with another song's.
 
         The guide is what is guessed from the vocals, as in use; `truly_guided` has the accompaniment's own.
         """
