@@ -59,6 +59,17 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
     raise UnknownModelError(f"model {reference!r} is not registered; known: {known} (see `tutti models list`)")
 
 
+def follows_melody(version: ModelVersion) -> bool:
+    """Return whether what a version makes follows the melody that its recipe names.
+
+    Not every MusicLM does that could be told one: a version says so of itself when it was measured.
+    """
+    architecture = version.config.get("architecture")
+    if architecture == "musicgen":
+        return bool(version.config.get("family") == "musicgen_melody")
+    return architecture == "musiclm" and bool(version.config.get("follows_melody", False))
+
+
 def _readable(folders: Iterable[Path]) -> tuple[list[ModelVersion], list[CorruptModelError]]:
     """Return the versions that can be read, by name, and what is wrong with the others."""
     found: list[ModelVersion] = []

@@ -72,7 +72,8 @@ def sampling(guidance_scale: float = 2.0) -> Sampling:
     )
 
 
-def version(folder: Path, takes: int = 2, seed: int = 0) -> ModelVersion:
+def version(folder: Path, takes: int = 2, seed: int = 0, **told: object) -> ModelVersion:
+    """Write a version; `told` is what its configuration says besides, such as follows_melody."""
     settings = {
         "name": "musiclm-tiny",
         "kind": "soundscape",
@@ -81,7 +82,7 @@ def version(folder: Path, takes: int = 2, seed: int = 0) -> ModelVersion:
         "sampling": asdict(sampling()),
         "takes": takes,
     }
-    return write_version(folder, model(seed).packed(), settings, "---\nname: musiclm-tiny\n---\n")
+    return write_version(folder, model(seed).packed(), settings | told, "---\nname: musiclm-tiny\n---\n")
 
 
 def training(folder: Path, made: ModelVersion) -> ModelVersion:

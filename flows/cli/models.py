@@ -49,13 +49,18 @@ def list_(as_json: JsonOption = False) -> None:
 def show(model: ModelArgument, as_json: JsonOption = False) -> None:
     """Show MODEL: its card (what it was trained on, under which licences, how it measures) and configuration."""
     with errors_told():
+        from models.registry import follows_melody
+
         version = _find(model)
         if as_json:
             answer_json(_described(version) | {"config": version.config, "card": version.card})
             return
         for name, value in (("model", version.name), ("kind", version.kind), ("digest", version.digest)):
             answer(f"{name:>7}  {value}")
-        answer(f"{'folder':>7}  {version.path}\n")
+        answer(f"{'folder':>7}  {version.path}")
+        if version.kind == "soundscape":
+            answer(f"{'melody':>7}  {'followed' if follows_melody(version) else 'not followed'}")
+        answer("")
         answer((version.path / "card.md").read_text(encoding="utf-8"))
 
 
@@ -147,4 +152,12 @@ def _find(reference: str) -> ModelVersion:
 
 
 def _described(version: ModelVersion) -> dict[str, Any]:
-    return {"model": version.name, "kind": version.kind, "digest": version.digest, "path": str(version.path)}
+    from models.registry import follows_melody
+
+    return {
+        "model": version.name,
+        "kind": version.kind,
+        "digest": version.digest,
+        "path": str(version.path),
+        "follows_melody": follows_melody(version),
+    }

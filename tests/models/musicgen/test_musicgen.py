@@ -25,7 +25,7 @@ from models.generator import GenerationError, Generator, Json, Product
 from models.musicgen.checkpoint import convert, download
 from models.musicgen.model import MusicGen, Told, load_model
 from models.recording import read_recording
-from models.registry import load_generator
+from models.registry import follows_melody, load_generator
 from models.weights import CorruptModelError, ModelVersion, UnknownModelError
 
 KINDS = {"mono": {}, "stereo": {"stereo": True}, "melody": {"melody": True}}
@@ -169,6 +169,10 @@ def test_the_melody_variant_is_told_a_melody_and_the_others_refuse_it(kind: str,
     conditions = {key: item.condition for key, item in generator._items.items()}
     assert conditions["with"].output_digest != conditions["without"].output_digest
     assert conditions["with"].detail["melody"] == recording.digest
+
+
+def test_the_melody_variant_alone_is_said_to_follow_melodies(kind: str, version: ModelVersion) -> None:
+    assert follows_melody(version) == (kind == "melody")
 
 
 def test_controls_are_refused(version: ModelVersion) -> None:
