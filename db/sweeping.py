@@ -24,6 +24,13 @@ _NAMED: Final = text("""
         OR EXISTS (SELECT FROM lineage_edges WHERE lineage_edges.parent = given.digest)
 """)
 
+# What is still to be made, or was set aside and may be tried again, is made from files that no asset names yet.
+_AWAITED: Final = text("""
+    SELECT DISTINCT found #>> '{}' FROM work JOIN recipes ON recipes.id = work.recipe_id,
+        jsonb_path_query(recipes.body -> 'controls', 'strict $.** ? (@ starts with "sha256:")') AS found
+    WHERE work.state <> 'done'
+""")
+
 
 def hold_work(session: Session) -> None:
     """Let nobody claim or commit until the unit of work ends; those who want to will wait.
@@ -39,8 +46,8 @@ def hold_work(session: Session) -> None:
 
 
 def unnamed(session: Session, objects: Iterable[StoredObject]) -> Iterator[StoredObject]:
-    """Yield the objects that are neither a file of an asset nor what one was made from."""
-    rest = iter(objects)
+    """Yield the objects that are neither a file of an asset nor what one was made from, or is to be."""
+    rest, awaited = iter(objects), set(session.execute(_AWAITED).scalars())
     while group := list(islice(rest, _AT_ONCE)):
         named = set(session.execute(_NAMED, {"digests": [each.digest for each in group]}).scalars())
-        yield from (each for each in group if each.digest not in named)
+        yield from (each for each in group if each.digest not in named and each.digest not in awaited)

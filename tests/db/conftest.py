@@ -24,9 +24,9 @@ class Plant:
         with database.unit_of_work() as session:
             register_version(session, MODEL)
 
-    def recipe(self, number, prompt=None):
+    def recipe(self, number, prompt=None, **more):
         prompt = prompt or f"slow solo piano, number {number}"
-        body = json.dumps({"prompt": prompt, "seed": number}, separators=(",", ":"), sort_keys=True)
+        body = json.dumps({"prompt": prompt, "seed": number, **more}, separators=(",", ":"), sort_keys=True)
         identity = hashlib.sha256(body.encode()).hexdigest()
         return PlannedRecipe(identity, "score", MODEL.digest, prompt, number, 20.0, body)
 

@@ -1,10 +1,13 @@
 """Finding the objects that no row names."""
 
 import pytest
+from sqlalchemy import text
 
 from db.assets import AssetFile, NewAsset, Parent, record_assets
 from db.digests import StoredObject, digest_of
 from db.errors import WorkUnderWayError
+from db.planning import plan_run
+from db.runs import NewRun, new_run_id
 from db.sweeping import hold_work, unnamed
 from db.work import claim
 
@@ -28,6 +31,18 @@ def test_files_of_assets_and_what_they_were_made_from_are_named_and_nothing_else
     with database.unit_of_work() as session:
         hold_work(session)
         assert list(unnamed(session, [*(StoredObject(digest, 1) for digest in made), stray])) == [stray]
+
+
+@pytest.mark.parametrize("state", ["queued", "failed"])
+def test_what_a_piece_is_still_to_be_made_from_is_named(database, plant, state):
+    tune, vocals = (StoredObject(digest_of(data), 1) for data in (b"tune", b"voice"))
+    controls = ({"melody": tune.digest}, {"accompany": {"vocals": vocals.digest, "balance_db": -3.0}}, {})
+    recipes = [plant.recipe(number, controls=each) for number, each in enumerate(controls)]
+    plan_run(database, NewRun(new_run_id(), "study", {}, "sha256:" + "0" * 64), recipes)
+    stray = StoredObject(digest_of(b"stray"), 5)
+    with database.unit_of_work() as session:
+        session.execute(text("UPDATE work SET state = :state"), {"state": state})
+        assert list(unnamed(session, [tune, vocals, stray])) == [stray]
 
 
 def test_a_store_is_not_swept_while_something_is_made(database, plant):
