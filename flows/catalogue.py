@@ -23,8 +23,8 @@ from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.handover import handed_over
-from flows.model_choice import choose_version, registration
-from flows.order import OrderOptions, check_controls, load_order
+from flows.model_choice import choose_version, registration, version_for
+from flows.order import OrderOptions, load_order
 from flows.patiently import opened, patiently
 from flows.planning import plan_recipes
 from flows.provenance.sealing import seal
@@ -124,8 +124,7 @@ def _plan(
     services: Services, backend: Backend, path: str, run_id: str, options: dict[str, Any], stop: StopRequest
 ) -> str:
     order = handed_over().order or load_order(Path(path), OrderOptions(**options))
-    version = choose_version(order.model, order.kind, services.settings)
-    check_controls(order, version.kind)
+    version = version_for(order, services.settings)
     identity = ModelIdentity(version.name, version.digest, version.kind)
     record = {**order.record, "model": version.reference, "kind": version.kind}
     for file in order.inputs.values():  # objects before rows

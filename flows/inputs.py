@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from flows.errors import OrderError, Place
+
+VOICE: Final = "a voice"
+TUNE: Final = "a melody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,17 @@ class InputFiles:
     by_digest: dict[str, InputFile] = field(default_factory=dict)
     _by_path: dict[Path, InputFile] = field(default_factory=dict)
 
-    def vocals(self, path: Path, place: Place) -> InputFile:
-        """Return a file with vocals.
+    def recording(self, path: Path, role: str, place: Place) -> InputFile:
+        """Return a file with a recording of `role`, such as "a melody".
 
         Raises:
-            OrderError: it is not there, or cannot be sung along with.
+            OrderError: it is not there, or nothing can be made from it.
         """
         if path not in self._by_path:
             from models.recording import RecordingError, read_recording
 
             try:
-                heard = read_recording(_bytes(path, place), "a voice")
+                heard = read_recording(_bytes(path, place), role)
             except RecordingError as error:
                 raise OrderError(place, _told(path, place, str(error))) from None
             found = InputFile(path.absolute(), heard.digest, heard.duration_s, place)

@@ -6,10 +6,28 @@ import json
 from collections.abc import Iterable
 
 from db.model_versions import NewModelVersion
-from flows.order import Kind
+from flows.errors import OrderError
+from flows.order import Kind, Order, check_controls
 from flows.settings import Settings
-from models.registry import find_version, list_versions
+from models.generator import MELODY
+from models.registry import find_version, follows_melody, list_versions
 from models.weights import ModelVersion, UnknownModelError
+
+
+def version_for(order: Order, settings: Settings) -> ModelVersion:
+    """Return the version that makes an order, once it is seen that it can make all that is asked for.
+
+    Raises:
+        UnknownModelError: there is none, or it makes another kind.
+        CorruptModelError: a registered version cannot be read.
+        OrderError: the order fixes what this version does not have, or gives it a melody that it does not follow.
+    """
+    version = choose_version(order.model, order.kind, settings)
+    check_controls(order, version.kind)
+    if MELODY in order.first_uses and not follows_melody(version):
+        problem = f"{version.name} does not follow melodies; leave 'melody' out, or name a model that does"
+        raise OrderError(order.first_uses[MELODY], problem)
+    return version
 
 
 def choose_version(reference: str | None, kind: Kind | None, settings: Settings) -> ModelVersion:

@@ -11,12 +11,12 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
 from flows.errors import OrderError, Place
-from flows.inputs import InputFile, InputFiles
+from flows.inputs import TUNE, VOICE, InputFile, InputFiles
 from flows.order_schema import (
     ACCOMPANIMENT_CONTROLS,
     CATALOGUE_NAME,
@@ -36,10 +36,15 @@ from flows.recipe import SEED_BITS
 from flows.rows import read_csv_rows, read_jsonl_rows
 from flows.track import Track, TrackSpool
 from flows.yaml_lines import Path_, dotted, read_yaml
+from models.generator import MELODY
 
 Kind = Literal["score", "soundscape", "accompaniment"]
 SUFFIXES = (".yaml", ".yml", ".csv", ".jsonl")
 _WHOLE, _NUMBER, _LIST = ("sample", "count", "seed", "tempo_bpm"), ("duration_s",), ("instruments",)
+_KINDS: Final[Mapping[str, tuple[Kind, str]]] = {  # what an order is that gives such a file and does not say
+    "accompany": ("accompaniment", "vocals want kind: accompaniment"),
+    MELODY: ("soundscape", "a melody wants kind: soundscape"),
+}
 _RECORDED_TRACKS = 1_000  # an order with more is recorded by its digest and number of tracks
 
 
@@ -105,7 +110,7 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         digest=_digest(path),
         catalogue=header.catalogue,
         model=header.model,
-        kind=header.kind or ("accompaniment" if "accompany" in first_uses else None),
+        kind=header.kind or next((kind for name, (kind, _) in _KINDS.items() if name in first_uses), None),
         seed=header.seed,
         tracks=tracks,
         items=items,
@@ -126,8 +131,8 @@ def check_controls(order: Order, kind: str) -> None:
     for name, place in order.first_uses.items():
         if name in known[kind]:
             continue
-        if name == "accompany":
-            raise OrderError(place, f"the order is of kind {kind}; vocals want kind: accompaniment")
+        if name in _KINDS:
+            raise OrderError(place, f"the order is of kind {kind}; {_KINDS[name][1]}")
         raise OrderError(place, f"{_a(kind)} has no {name!r}; say it in the prompt")
     if kind == "accompaniment" and order.first_without is not None:
         raise OrderError(order.first_without, "an accompaniment needs 'accompany': a file with vocals")
@@ -247,12 +252,14 @@ def _track(
         prompt = " / ".join(section.prompt for section in written.story)
     if written.accompany is not None:
         asked = written.accompany
-        vocals = inputs.vocals(order.parent / asked.vocals, place(("accompany",)))
+        vocals = inputs.recording(order.parent / asked.vocals, VOICE, place(("accompany",)))
         controls["accompany"] = {
             "vocals": vocals.digest, "separate": asked.separate, "balance_db": asked.balance_db
         }  # fmt: skip
         duration_s = round(vocals.duration_s, 3) if written.duration_s is None else written.duration_s
         prompt = NO_WORDS if source is None and prompt is None else prompt
+    if written.melody is not None:
+        controls[MELODY] = inputs.recording(order.parent / written.melody, TUNE, place((MELODY,))).digest
     return Track(
         place=place(()),
         prompt=prompt,
@@ -273,12 +280,16 @@ def _check_together(written: WrittenTrack, place: Callable[[Path_], Place]) -> N
         )
     if written.story is not None and written.accompany is not None:
         raise OrderError(place(("story",)), "an accompaniment follows its vocals; it has no story")
+    if written.melody is not None and written.accompany is not None:
+        raise OrderError(place((MELODY,)), "an accompaniment follows its vocals; it has no melody")
     if (
         written.prompt is None
         and written.prompts_from is None
         and written.story is None
         and written.accompany is None
     ):
+        if written.melody is not None:
+            raise OrderError(place((MELODY,)), "needs a prompt beside it, which says what plays it")
         raise OrderError(place(()), "a track needs 'prompt', 'prompts_from', 'story' or 'accompany'")
     if written.prompt is not None and written.prompts_from is not None:
         raise OrderError(place(("prompts_from",)), "a track has 'prompt' or 'prompts_from', not both")

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from flows.recipe import SEED_BITS
 from flows.yaml_lines import Path_
+from models.generator import MELODY
 from models.score.controls import METRES, TEXTURES, ControlError, check_instruments, check_tempo, parse_key
 from models.score.instruments import INSTRUMENTS
 
@@ -39,9 +40,19 @@ def clean_prompt(text: str) -> str:
         raise ValueError("empty; say in words what to make")
     if len(text) > MAX_PROMPT_CHARS:
         raise ValueError(f"{len(text)} characters; a prompt has at most {MAX_PROMPT_CHARS}")
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
     if _NO_TEXT.search(text):
         raise ValueError("has a NUL character or half a character; write plain text")
     return text
+
+
+def _file_name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("empty; name a file, relative to the order")
+    return _plain(text)
 
 
 def _duration(value: float) -> float:
@@ -91,6 +102,7 @@ Prompt = Annotated[str, AfterValidator(clean_prompt)]
 Seed = Annotated[int, Field(ge=0, lt=2**SEED_BITS)]
 Duration = Annotated[float, AfterValidator(_duration)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+FileName = Annotated[str, AfterValidator(_file_name)]  # relative to the order
 
 
 class _Written(BaseModel):
@@ -113,9 +125,9 @@ def _story(sections: list[WrittenSection]) -> list[WrittenSection]:
 
 
 class WrittenAccompany(_Written):
-    """`accompany` in full: a file with vocals, relative to the order, and how it is to be used."""
+    """`accompany` in full: a file with vocals and how it is to be used."""
 
-    vocals: Annotated[str, Field(min_length=1)]
+    vocals: FileName
     separate: bool = False
     balance_db: Annotated[float, Field(ge=-24, le=24)] = -3.0
 
@@ -132,6 +144,7 @@ class WrittenTrack(_Written):
     prompts_from: str | None = None
     story: Annotated[list[WrittenSection], AfterValidator(_story)] | None = None
     accompany: Annotated[WrittenAccompany, BeforeValidator(_accompany)] | None = None
+    melody: FileName | None = None
     sample: Count | None = None
     count: Count = 1
     seed: Seed | None = None
@@ -157,7 +170,7 @@ class WrittenHeader(_Written):
 
 
 SCORE_CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
-SOUNDSCAPE_CONTROLS: Final = ("story",)
+SOUNDSCAPE_CONTROLS: Final = ("story", MELODY)
 ACCOMPANIMENT_CONTROLS: Final = ("accompany",)
 TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
 HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)

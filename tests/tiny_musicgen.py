@@ -20,18 +20,18 @@ WORDS = ["<pad>", "</s>", "<unk>", "slow", "solo", "piano", "loud", "drums", "ra
 PROMPT = "slow solo piano"
 
 
-def save(folder: Path, *, stereo: bool = False, melody: bool = False) -> PreTrainedModel:
+def save(folder: Path, *, stereo: bool = False, melody: bool = False, rate_hz: int = 3200) -> PreTrainedModel:
     """Save a checkpoint with its tokenizer; return the model of transformers."""
     torch.manual_seed(5)
     text = T5Config(vocab_size=len(WORDS), d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=3, pad_token_id=0)
     audio = EncodecConfig(
-        sampling_rate=3200,
+        sampling_rate=rate_hz,
         upsampling_ratios=[8, 8],
         num_filters=4,
         hidden_size=16,
         codebook_size=64,
         codebook_dim=16,
-        target_bandwidths=[1.2],
+        target_bandwidths=[1.2 * rate_hz / 3200],  # four codebooks
         num_lstm_layers=1,
         normalize=False,
         use_causal_conv=False,

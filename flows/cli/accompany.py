@@ -40,9 +40,9 @@ def accompany(
     """Accompany VOCALS: an accompaniment, the mix, and both stems aligned to the sample."""
     with errors_told():
         from flows.errors import Place
-        from flows.inputs import InputFiles
+        from flows.inputs import VOICE, InputFiles
 
-        InputFiles().vocals(vocals, Place(vocals))
+        InputFiles().recording(vocals, VOICE, Place(vocals))
     track: dict[str, Any] = {"accompany": {"vocals": str(vocals.absolute()), "separate": separate}, "count": count}
     if balance_db is not None:
         track["accompany"]["balance_db"] = balance_db

@@ -51,8 +51,8 @@ def generate(
     by the file. Exit codes: 0 done, 1 done with items set aside, 2 the order is wrong, 3 a service failed.
     """
     with errors_told():
-        from flows.model_choice import choose_version
-        from flows.order import OrderOptions, check_controls, load_order
+        from flows.model_choice import version_for
+        from flows.order import OrderOptions, load_order
         from flows.services import Services
         from flows.settings import load_settings
 
@@ -60,8 +60,7 @@ def generate(
         options = OrderOptions(catalogue, model, kind, seed, duration_s)  # type: ignore[arg-type]  # load_order checks
         services = Services(load_settings())
         checked = load_order(order, options)
-        version = choose_version(checked.model, checked.kind, services.settings)
-        check_controls(checked, version.kind)
+        version = version_for(checked, services.settings)
         services.check_given()
 
         from db.runs import new_run_id

@@ -68,7 +68,7 @@ class Reproducer:
         }
         for known in assets:
             if lost := [role for role, digest in inputs_of(known.recipe).items() if not self.objects.exists(digest)]:
-                detail = f"cannot be made again: its {lost[0]} are not kept any more"
+                detail = f"cannot be made again: the file of its {lost[0]} is not kept any more"
                 checks[known.asset.id] = Check(NAME, None, detail)
         by_making: dict[_Making, dict[str, Lineage]] = {}
         for known in assets:

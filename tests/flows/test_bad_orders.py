@@ -12,7 +12,6 @@ HEAD = "catalogue: a\ntracks:\n"
 YAML = {
     "unknown key": (HEAD + "- prompt: x\n  cuont: 2", "o.yaml:4: tracks[0].cuont: unknown key; did you mean 'count'?"),
     "unknown top key": ("catalogue: a\ncolour: red\ntracks: [{prompt: x}]", "o.yaml:2: colour: unknown key"),
-    "a key of a later feature": (HEAD + "- prompt: x\n  melody: a.wav", "o.yaml:4: tracks[0].melody: unknown key"),
     "empty story": (HEAD + "- story: []", "tracks[0].story: begins with a section at_s: 0"),
     "story that begins late": (HEAD + "- story: [{at_s: 2, prompt: x}]", "tracks[0].story: begins with a section at_s: 0"),
     "story that goes back": (HEAD + "- story: [{at_s: 0, prompt: x}, {at_s: 9, prompt: y}, {at_s: 5, prompt: z}]", "sections go on in time"),

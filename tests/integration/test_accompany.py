@@ -58,7 +58,7 @@ def test_an_accompaniment_is_made_again_bit_for_bit_until_its_vocals_are_erased(
     assert reproduced()["ok"], reproduced()
     digest = "sha256:" + hashlib.sha256(singer.read_bytes()).hexdigest()
     assert installation.json("recall", digest, "--erase", "--reason", "the singer asked")["erased"]
-    assert "cannot be made again: its vocals are not kept any more" in reproduced()["detail"]
+    assert "cannot be made again: the file of its vocals is not kept any more" in reproduced()["detail"]
 
 
 @pytest.mark.parametrize(
