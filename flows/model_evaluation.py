@@ -143,7 +143,6 @@ class _SingSongStudy:
                     self._generator,
                     pipeline.base,
                     pipeline.pairs,
-                    pipeline.voices_NT,
                     self._much,
                     report=report,
                 )

@@ -20,27 +20,29 @@ class TrainingError(FlowError):
     """A training that cannot start; the message says what would be right."""
 
 
-def check_training(model: str, step: str | None) -> None:
+def check_training(model: str, step: str | None, start: ModelVersion | None = None) -> None:
     """See that there is such a training.
 
     Raises:
-        TrainingError: no such model or step.
+        TrainingError: no such model or step, or nothing that could go on from this version.
     """
     if model not in TRAINABLE:
         raise TrainingError(f"{model!r} has no training of this project; one of: {', '.join(TRAINABLE)}")
-    known = steps_of(model)
+    if start is not None and (model, start.config.get("architecture")) != ("musiclm-small", "musiclm"):
+        raise TrainingError(f"{model} cannot go on from {start.name}; only musiclm-small does, from a musiclm-small")
+    known = steps_of(model, start)
     if step is not None and step not in known:
         one = f"{model} is trained in one step; leave --step out"
         several = f"no step {step!r}; the steps are, in order: {', '.join(name or '' for name in known)}"
         raise TrainingError(one if known == (None,) else several)
 
 
-def steps_of(model: str) -> tuple[str | None, ...]:
+def steps_of(model: str, start: ModelVersion | None = None) -> tuple[str | None, ...]:
     """Return the steps of a model's training, in order; (None,) for one that has no parts."""
     if model == "musiclm-small":
-        from models.musiclm.pipeline import STEPS
+        from models.musiclm.pipeline import FOLLOWING, STEPS
 
-        return STEPS
+        return STEPS if start is None else FOLLOWING
     if model == "singsong-small":
         from models.singsong.pipeline import STEPS as SINGSONG_STEPS
 
@@ -57,7 +59,14 @@ def figures_of(model: str, out: Path) -> dict[str, Any]:
 
 
 def train(
-    model: str, data: Path, out: Path, *, device: str, report: Report, step: str | None = None
+    model: str,
+    data: Path,
+    out: Path,
+    *,
+    device: str,
+    report: Report,
+    step: str | None = None,
+    start: ModelVersion | None = None,
 ) -> ModelVersion | None:
     """Prepare the material, train (or go on with the training in `out`), and write the version to out/version.
 
@@ -68,6 +77,7 @@ def train(
         device: what it runs on.
         report: told how far it is.
         step: only this step of a model that is trained in several; others can run side by side.
+        start: the version to go on from, instead of from nothing.
 
     Returns:
         The version, or None after a step that is not the last.
@@ -75,9 +85,9 @@ def train(
     Raises:
         TrainingError: no such model or step, no training material, or another training in `out`.
     """
-    check_training(model, step)
+    check_training(model, step, start)
     if model == "musiclm-small":
-        return _train_musiclm(data, out, device, report, step)
+        return _train_musiclm(data, out, device, report, step, start)
     if model == "singsong-small":
         return _train_singsong(data, out, device, report, step)
     return _train_score(data, out, device, report)
@@ -112,22 +122,24 @@ def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVer
     return release(trained.cpu(), config, corpus, run, out / "version")
 
 
-def _train_musiclm(data: Path, out: Path, device: str, report: Report, step: str | None) -> ModelVersion | None:
+def _train_musiclm(
+    data: Path, out: Path, device: str, report: Report, step: str | None, start: ModelVersion | None
+) -> ModelVersion | None:
     import torch
 
     from models.material.ambience import AmbienceError
     from models.material.clips import ClipsError
     from models.material.synth import SynthError
     from models.mulan.sentences import SentencesError
-    from models.musiclm.pipeline import STEPS, Pipeline, PipelineError
+    from models.musiclm.pipeline import FOLLOWING, STEPS, Pipeline, PipelineError
     from models.score.corpus import CorpusError
     from models.training.run import RunError
 
     workers = os.cpu_count() or 1
     torch.set_num_threads(1 if step else workers)  # a step alone is meant to run beside others
-    pipeline = Pipeline(data, out, workers=workers, device=device, report=report)
+    pipeline = Pipeline(data, out, workers=workers, device=device, report=report, start=start)
     try:
-        for name in (step,) if step else STEPS:
+        for name in (step,) if step else STEPS if start is None else FOLLOWING:
             pipeline.step(name)
     except (AmbienceError, ClipsError, CorpusError, PipelineError, RunError, SentencesError, SynthError) as error:
         raise TrainingError(str(error)) from error

@@ -17,11 +17,14 @@ from flows.model_training import check_training, figures_of, steps_of, train
 from flows.reporting import Told
 from flows.services import Services
 from flows.settings import load_settings
+from models.registry import find_version
 from models.weights import ModelVersion
 
 
 @flow(name="train-model", persist_result=False)
-def train_model(model: str, data: str, out: str, device: str = "cpu", step: str | None = None) -> str | None:
+def train_model(
+    model: str, data: str, out: str, device: str = "cpu", step: str | None = None, start: str | None = None
+) -> str | None:
     """Train a model, or go on with the training in `out`; return the digest of the version, once there is one.
 
     Args:
@@ -30,19 +33,25 @@ def train_model(model: str, data: str, out: str, device: str = "cpu", step: str 
         out: where the training lives.
         device: what it runs on.
         step: only this step.
+        start: the version to go on from, by its name or name@digest.
 
     Raises:
         TrainingError: see `flows.model_training.train`.
+        UnknownModelError: there is no such version to go on from.
     """
-    check_training(model, step)
-    services = Services(load_settings())
+    settings = load_settings()
+    begun = None if start is None else find_version(start, [settings.model_folder])
+    check_training(model, step, begun)
+    services = Services(settings)
     with services.open() as backend:
         with backend.database.unit_of_work() as session:
             config = {"data": data, "out": out, "device": device, "step": step}
+            if begun is not None:
+                config["start"] = begun.reference
             training = start_training(session, model, config).id
         version: ModelVersion | None = None
-        for name in (step,) if step else steps_of(model):
-            version = make_step.with_options(name=name or model)(model, data, out, device, name)
+        for name in (step,) if step else steps_of(model, begun):
+            version = make_step.with_options(name=name or model)(model, data, out, device, name, begun)
         with backend.database.unit_of_work() as session:
             if version is not None:
                 register_version(session, registration(version))
@@ -52,7 +61,9 @@ def train_model(model: str, data: str, out: str, device: str = "cpu", step: str 
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def make_step(model: str, data: str, out: str, device: str, step: str | None) -> ModelVersion | None:
+def make_step(
+    model: str, data: str, out: str, device: str, step: str | None, start: ModelVersion | None
+) -> ModelVersion | None:
     """Make one step, and tell Prefect how far it is."""
     told = Told(f"{model}-{step or 'training'}")
-    return train(model, Path(data), Path(out), device=device, report=told, step=step)
+    return train(model, Path(data), Path(out), device=device, report=told, step=step, start=start)

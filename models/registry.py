@@ -41,6 +41,8 @@ def list_versions(folders: Iterable[Path]) -> list[ModelVersion]:
 def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
     """Return the version that "name" or "name@sha256:..." (or a leading part of the digest) means.
 
+    A name alone does not mean a version that another of that name supersedes, as its configuration says.
+
     Raises:
         UnknownModelError: none, or more than one.
         CorruptModelError: none, and a folder that looks like a version cannot be read.
@@ -48,6 +50,9 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
     name, _, digest = reference.partition("@")
     versions, corrupt = _readable(folders)
     matching = [v for v in versions if v.name == name and v.digest.startswith(digest)]
+    if not digest:
+        superseded = {old for v in matching for old in v.config.get("supersedes", ())}
+        matching = [v for v in matching if v.digest not in superseded]
     if len(matching) == 1:
         return matching[0]
     if not matching and corrupt:  # it may be the one that is asked for

@@ -32,22 +32,33 @@ def train(
         str | None,
         typer.Option(help="Of musiclm-small and singsong-small: only this step, so that steps can run side by side."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Of musiclm-small: go on from this version (name, or name@sha256:…) instead of from nothing.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Train MODEL from free material, or go on with the training in --out, and write the version to OUT/version."""
     with errors_told():
         from flows.model_training import TrainingError, check_training
+        from flows.settings import load_settings
+        from models.registry import find_version
 
         try:
-            check_training(model, step)
+            begun = None if start is None else find_version(start, [load_settings().model_folder])
+            check_training(model, step, begun)
             _prepare()
             from flows.reporting import also_told
             from flows.training import train_model
 
             also_told.set(_Progress())
             with answers_only():
-                digest = train_model(model, str(data.absolute()), str(out.absolute()), device, step)
+                digest = train_model(model, str(data.absolute()), str(out.absolute()), device, step, start)
         except TrainingError as error:
             raise InputError(str(error)) from error
         if as_json:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from models.evaluation.memorisation import TrainingItems, longest_shared_run, token_distances
 from models.material.clips import Clip, ClipsError, ClipSet
 from models.material.synth import UNHEARD
+from models.musiclm.lending import whole_tensors
 from models.musiclm.model import config_from
-from models.weights import ModelVersion, load_tensors
+from models.weights import ModelVersion
 
 HELD_OUT = 100  # clips that a piece stands beside
 Verdict = Literal["copy", "near", "none"]
@@ -85,7 +86,7 @@ class TrainingMaterial:
         self._tokens_NF = tokens_NF.astype(np.int64)
         self._training = self._clips.numbers("train")
         self._rate_hz = config_from(version.config["parts"]).semantic_model.frame_rate_hz
-        centres_VD = load_tensors(version, "cpu")["semantic_model.centres_CD"].float().numpy()
+        centres_VD = whole_tensors(version)["semantic_model.centres_CD"].float().numpy()
         self._items = TrainingItems(self._tokens_NF[self._training], token_distances(centres_VD))
 
     def likeness(self, semantic_Q: NDArray[np.int64], progress: Callable[[int, int], None]) -> Likeness:

@@ -1,8 +1,8 @@
 """Soundscapes and music from prompts: read the words, make semantic, coarse and fine codes, choose a take, master it.
 
-Of every piece a fixed number of takes is made; the one whose sound lies nearest to its words in the joint space is
-kept. Stages: (listen ->) condition -> semantic -> coarse -> fine -> decode -> master. Everything up to the codes
-depends on the recipe and its melody alone.
+Of every piece a fixed number of takes is made; the one whose sound lies nearest to its words in the joint space, and
+that follows its melody best if it has one, is kept. Stages: (listen ->) condition -> semantic -> coarse -> fine ->
+decode -> master. Everything up to the codes depends on the recipe and its melody alone.
 
 Shapes: T samples, F codec frames, K codebooks.
 """
@@ -26,6 +26,7 @@ from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
 from models.generator import MELODY, NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mastering import SilentError, master
+from models.melody.agreement import agreement
 from models.melody.contour import REST, UNTOLD, Classes
 from models.melody.given import given_melody
 from models.melody.hearing import hear_melody
@@ -42,6 +43,7 @@ _CACHE_BUCKET = 128
 _TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
 _PREFIX_ROOM = 32  # rows before the codes, at most
 _DECODED_AT_ONCE = 1500  # frames: long pieces are decoded in a stream
+_MELODY_WEIGHT = 0.5  # of following the melody beside likeness: among takes both are spread alike then
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +52,7 @@ class _Item:
 
     recipe: Mapping[str, Json]
     telling: Telling
+    melody_F: Classes | None
     read: tuple[StageRecord, ...]  # how melody and words were read
     started_at: datetime
     waiting: int  # takes that are not finished
@@ -130,7 +133,8 @@ class MusicLMGenerator:
             detail={"personal": True} if taste else {"mulan_tokens": tokens},
         )
         records = (condition,) if listened is None else (listened.record, condition)
-        item = _Item(recipe, telling, records, started_at, self._takes)
+        melody_F = None if listened is None else listened.classes_F
+        item = _Item(recipe, telling, melody_F, records, started_at, self._takes)
         self._items[key] = item
         frames = math.ceil(samples / self._model.config.codec.hop_length)
         melody_Q = torch.full((-(-frames // 2),), UNTOLD)
@@ -152,7 +156,7 @@ class MusicLMGenerator:
         recording = given_melody(recipe, inputs)
         if recording is None:
             return None
-        classes_F = hear_melody(recording, self._model.melody)
+        classes_F = hear_melody(recording.mono_T, recording.sample_rate_hz, self._model.melody)
         record = StageRecord(
             name="listen",
             input_digest=recording.digest,
@@ -173,7 +177,7 @@ class MusicLMGenerator:
         return self._running.advance(self._finished)
 
     def finish(self, drafted: Drafted) -> Product:
-        """Decode all takes, keep the one nearest to its words, and master it.
+        """Decode all takes, keep the one nearest to what it was told, and master it.
 
         Raises:
             GenerationError: no take can be heard.
@@ -181,8 +185,10 @@ class MusicLMGenerator:
         item, began, started_at = drafted.item, time.perf_counter(), datetime.now(UTC)
         waveforms = [self._decode(take.codes_FK)[: drafted.samples] for take in item.takes]
         likenesses = [self._likeness(item.telling, waveform) for waveform in waveforms]
-        best = max(range(len(likenesses)), key=lambda n: likenesses[n])
+        following = [self._following(item.melody_F, waveform) for waveform in waveforms]
+        best = max(range(len(waveforms)), key=lambda n: likenesses[n] + _MELODY_WEIGHT * following[n])
         take, waveform_T = item.takes[best], waveforms[best]
+        followed = {} if item.melody_F is None else {"melody_of_takes": [round(each, 6) for each in following]}
         codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
         pcm = waveform_T.numpy()
         decoded = StageRecord(
@@ -191,7 +197,7 @@ class MusicLMGenerator:
             output_digest=digest_of_bytes(pcm.astype("<f4").tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"likeness_of_takes": [round(each, 6) for each in likenesses], "take": best},
+            detail={"likeness_of_takes": [round(each, 6) for each in likenesses], "take": best} | followed,
         )
         began, started_at = time.perf_counter(), datetime.now(UTC)
         rate = self._model.config.codec.sample_rate_hz
@@ -221,7 +227,8 @@ class MusicLMGenerator:
                 "take": best,
                 "sample_rate_hz": rate,
                 "loudness_lufs": mastered.loudness_lufs,
-            },
+            }
+            | ({} if item.melody_F is None else {"melody_followed": round(following[best], 4)}),
         )
 
     def _telling(self, recipe: Mapping[str, Json]) -> Telling:
@@ -256,6 +263,13 @@ class MusicLMGenerator:
             for section, begin, end in telling.spans(len(waveform_T) / rate)
         ]
         return telling.likeness(spans)
+
+    def _following(self, melody_F: Classes | None, waveform_T: Tensor) -> float:
+        """Return how well a take follows its melody; 0 if it has none."""
+        if melody_F is None:
+            return 0.0
+        heard_F = hear_melody(waveform_T.numpy(), self._model.config.codec.sample_rate_hz, self._model.melody)
+        return agreement(melody_F, heard_F)
 
     def _stage_records(self, item: _Item, take: Take) -> list[StageRecord]:
         records, before = [], item.read[-1].output_digest

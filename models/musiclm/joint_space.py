@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from models.mulan.model import Mulan
 from models.mulan.sentences import Sentences, load_sentences
+from models.musiclm.lending import whole_tensors
 from models.musiclm.model import config_from
 from models.packing import unpack
-from models.weights import CorruptModelError, ModelVersion, load_tensors
+from models.weights import CorruptModelError, ModelVersion
 
 _PART = "mulan."
 _LISTENED_S = 30.0  # from the middle of a piece: as much as tells it from others
@@ -29,13 +30,14 @@ class JointSpace:
 
         Raises:
             CorruptModelError: the files do not fit their configuration, or are not those of the digest.
+            UnusableModelError: no MusicLM beside it has the MuLan that it lacks.
         """
         self.version = version
         try:
             self._mulan = Mulan(config_from(version.config["parts"]).mulan)
             packed = {
                 name.removeprefix(_PART): tensor
-                for name, tensor in load_tensors(version, "cpu").items()
+                for name, tensor in whole_tensors(version).items()
                 if name.startswith(_PART)
             }
             self._mulan.load_state_dict(unpack(packed), strict=True)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from models.mel import MelConfig
 from models.melody.model import MelodyNet, MelodyNetConfig
 from models.mulan.model import Mulan, MulanConfig
+from models.musiclm.lending import whole_tensors
 from models.musiclm.stage import Stage, StageConfig
 from models.packing import pack, unpack
 from models.soundstream.codec import SoundStream, SoundStreamConfig
 from models.transformer import TrunkConfig
 from models.w2v_bert.model import W2vBert, W2vBertConfig
-from models.weights import CorruptModelError, ModelVersion, load_tensors
+from models.weights import CorruptModelError, ModelVersion
 
 StageName = Literal["semantic", "coarse", "fine"]
 STAGES: tuple[StageName, ...] = ("semantic", "coarse", "fine")
@@ -100,13 +101,14 @@ def load_model(version: ModelVersion, device: str, dtype: torch.dtype) -> MusicL
 
     Raises:
         CorruptModelError: configuration and weights do not fit each other or this code.
+        UnusableModelError: no MusicLM beside it has the parts that it lacks.
     """
     try:
         model = MusicLM(config_from(version.config["parts"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptModelError(f"{version.path / 'config.json'}: {type(error).__name__}: {error}") from error
     try:
-        model.load_state_dict(unpack(load_tensors(version, "cpu")), strict=True)
+        model.load_state_dict(unpack(whole_tensors(version)), strict=True)
     except RuntimeError as error:
         raise CorruptModelError(f"{version.path} has weights that do not fit its config.json: {error}") from error
     model.to(device)

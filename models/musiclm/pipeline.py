@@ -3,11 +3,12 @@
     clips -> codec -> decoder
                    -> codes -> coarse-stage (with the tokens below) -> coarse-melody
                             -> fine-stage
-          -> joint, semantic -> tokens -> semantic-stage -> semantic-melody
-          -> melodies (for both of these) -> melody
+          -> joint, semantic -> tokens -> semantic-stage -> semantic-melody -> semantic-following
+          -> melodies (for both of these) -> melody                coarse-melody -> coarse-following
 
 Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
-side by side, in processes of their own.
+side by side, in processes of their own. A pipeline may begin at a version: it then has the parts that would be
+trained first, and only the steps in FOLLOWING train.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
-from models.musiclm.model import MusicLM, MusicLMConfig, StageName
+from models.musiclm.model import MusicLM, MusicLMConfig, StageName, load_model
 from models.musiclm.release import PARTS, release
 from models.musiclm.stage import Stage, small
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
@@ -60,8 +61,15 @@ STEPS = (
     "melody",
     "semantic-melody",
     "coarse-melody",
+    "semantic-following",
+    "coarse-following",
     "release",
 )
+FOLLOWING = ("clips", "tokens", "codes", "melodies", "semantic-following", "coarse-following", "release")
+_PART_OF_VERSION = {  # where the parts that FOLLOWING does not train are in a version
+    "codec": "codec", "decoder": "codec", "joint": "mulan", "semantic": "semantic_model", "melody": "melody",
+    "fine-stage": "fine", "semantic-melody": "semantic", "coarse-melody": "coarse",
+}  # fmt: skip
 
 
 class PipelineError(Exception):
@@ -82,19 +90,32 @@ class _Paths:
 class Pipeline:
     """Trains the parts in a folder."""
 
-    def __init__(self, data: Path, out: Path, *, workers: int, device: str, report: Report) -> None:
-        """Take the folder with free material, the one to work in, and who is told how far it is."""
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        *,
+        workers: int,
+        device: str,
+        report: Report,
+        start: ModelVersion | None = None,
+    ) -> None:
+        """Take the folder with free material, the one to work in, who is told how far it is, and where to begin."""
         self._data, self._out, self._workers, self._device, self._report = data, out, workers, device, report
-        self._paths = _Paths(out)
+        self._paths, self._start = _Paths(out), start
 
     def step(self, name: str) -> None:
         """Make one step, or go on with it; one that is done already is not made again.
 
         Raises:
-            PipelineError: what it depends on is not there.
+            PipelineError: what it depends on is not there, or the version that this begins at has what it makes.
             RunError: its folder holds a run of another configuration.
             CorpusError, AmbienceError, SynthError: material or what plays it is missing.
         """
+        if self._start is not None and name not in FOLLOWING:
+            raise PipelineError(
+                f"{self._start.name} has what the step {name!r} makes; what goes on from it: {', '.join(FOLLOWING)}"
+            )
         steps: dict[str, Callable[[], object]] = {
             "clips": self._render,
             "codec": self._train_codec,
@@ -110,6 +131,8 @@ class Pipeline:
             "melody": self._train_melody_net,
             "semantic-melody": lambda: self._train_on("semantic"),
             "coarse-melody": lambda: self._train_on("coarse"),
+            "semantic-following": lambda: self._train_to_follow("semantic"),
+            "coarse-following": lambda: self._train_to_follow("coarse"),
             "release": self._release,
         }
         steps[name]()
@@ -183,10 +206,9 @@ class Pipeline:
     def _release(self) -> None:
         if self.released is None:
             sizes = small()
-            stages = {"semantic": sizes.semantic, "coarse": sizes.coarse, "fine": sizes.fine}
             config = MusicLMConfig(
                 codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config,
-                melody=self.melody.config, **stages,
+                melody=self.melody.config, semantic=sizes.semantic, coarse=sizes.coarse, fine=sizes.fine,
             )  # fmt: skip
             model = MusicLM(config)
             parts = {
@@ -194,14 +216,15 @@ class Pipeline:
                 "mulan": self.joint,
                 "semantic_model": self.semantic,
                 "melody": self.melody,
-                "semantic": self._trained("semantic-melody", Stage(sizes.semantic)),
-                "coarse": self._trained("coarse-melody", Stage(sizes.coarse)),
+                "semantic": self._trained("semantic-following", Stage(sizes.semantic)),
+                "coarse": self._trained("coarse-following", Stage(sizes.coarse)),
                 "fine": self._trained("fine-stage", Stage(sizes.fine)),
             }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
-            plot_curves([self._paths.part(name) for name in PARTS], self._paths.part("curves.png"))
-            release(model, self._out, self._paths.part("version"))
+            trained = [path for name in PARTS if (path := self._paths.part(name)).is_dir()]
+            plot_curves(trained, self._paths.part("curves.png"))
+            release(model, self._out, self._paths.part("version"), self._start)
 
     def _render(self) -> None:
         if not self._paths.part("clips/manifest.json").is_file():
@@ -251,6 +274,16 @@ class Pipeline:
         )  # fmt: skip
         self._run(f"{kind}-melody", trainee, schedule, config, lambda: trainee.average.module)
 
+    def _train_to_follow(self, kind: Literal["semantic", "coarse"]) -> None:
+        start = "" if self._start is None else self._start.digest
+        config, schedule = recipes.following(kind, self.clips.manifest_digest, start)
+        trainee = StageTrainee(
+            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
+            self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
+            melodies_NQ=self.melodies_NQ, start=self._trained(f"{kind}-melody", Stage(config.stage)),
+        )  # fmt: skip
+        self._run(f"{kind}-following", trainee, schedule, config, lambda: trainee.average.module)
+
     def _run(
         self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
     ) -> None:
@@ -262,11 +295,19 @@ class Pipeline:
             torch.save(released().state_dict(), partial)
             partial.replace(self._paths.weights(name))
 
+    @cached_property
+    def _begun(self) -> MusicLM | None:
+        """The version that this begins at."""
+        return None if self._start is None else load_model(self._start, "cpu", torch.float32)
+
     def _trained(self, name: str, part: Part) -> Part:
         path = self._paths.weights(name)
-        if not path.is_file():
+        if self._begun is not None and name in _PART_OF_VERSION:
+            part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
+        elif path.is_file():
+            part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        else:
             raise PipelineError(f"{path} is missing: the step {name!r} comes first")
-        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return part.eval().requires_grad_(requires_grad=False)
 
     def _told_phase(self, phase: str, done: int, total: int) -> None:

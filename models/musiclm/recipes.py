@@ -80,3 +80,16 @@ def with_melody(kind: Literal["semantic", "coarse"], manifest: str) -> tuple[Sta
     config = replace(config, stage=getattr(stages.small(), kind), seed=config.seed + 10, melody_told=0.5)
     steps = {"semantic": 700, "coarse": 1000}[kind]
     return config, replace(schedule, steps=steps, learning_rate=6e-4, warmup=50)
+
+
+def following(
+    kind: Literal["semantic", "coarse"], manifest: str, start: str = ""
+) -> tuple[StageTrainingConfig, Schedule]:
+    """Return the recipe of a stage's last part: half of the items forget codes of their own, so it learns to follow.
+
+    `start` is the digest of the version that the stage is taken from, if it is not trained here.
+    """
+    config, schedule = with_melody(kind, manifest)
+    config = replace(config, seed=config.seed + 10, forgetful=0.5, start=start)
+    steps = {"semantic": 900, "coarse": 1400}[kind]
+    return config, replace(schedule, steps=steps, learning_rate=8e-4, warmup=50)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from models.digests import digest_of_bytes
+from models.musiclm.lending import part_digests, whole_tensors
 from models.musiclm.model import MusicLM
 from models.musiclm.take import Sampling, StageSampling
 from models.training.run import read_metrics
@@ -20,11 +21,13 @@ from models.weights import ModelVersion, card_text, write_version
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 6
+FOLLOWS_MELODY = True
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
-    "codec", "decoder", "joint", "semantic", "melody",
-    "semantic-stage", "semantic-melody", "coarse-stage", "coarse-melody", "fine-stage",
+    "codec", "decoder", "joint", "semantic", "melody", "semantic-stage", "semantic-melody", "semantic-following",
+    "coarse-stage", "coarse-melody", "coarse-following", "fine-stage",
 )  # fmt: skip
+TRAINED_ON = ("semantic", "coarse")  # what a version that began at another has of its own
 
 
 def sampling() -> Sampling:
@@ -36,34 +39,42 @@ def sampling() -> Sampling:
     )
 
 
-def release(model: MusicLM, training: Path, folder: Path) -> ModelVersion:
+def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | None = None) -> ModelVersion:
     """Write a version into `folder`.
 
     Args:
         model: the trained parts.
         training: the pipeline's folder, with the manifest of the clips and the parts' runs.
         folder: where the version goes.
+        start: the version that training began at: it lends the parts that were not trained on, and is superseded.
     """
-    settings = {
+    packed = model.packed()
+    settings: dict[str, Any] = {
         "name": NAME,
         "kind": KIND,
         "architecture": ARCHITECTURE,
         "parts": model.config.as_dict(),
         "sampling": asdict(sampling()),
         "takes": TAKES,
+        "follows_melody": FOLLOWS_MELODY,
     }
+    if start is not None:
+        lent = [name for name, _ in model.named_children() if name not in TRAINED_ON]
+        settings |= {"lent": part_digests(whole_tensors(start), lent), "supersedes": [start.digest]}
+        packed = {name: tensor for name, tensor in packed.items() if name.partition(".")[0] in TRAINED_ON}
     front = {
         "name": NAME,
         "kind": KIND,
         "licence": LICENCE,
         "created": datetime.now(UTC).date().isoformat(),
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+        **({} if start is None else {"begun_at": start.reference}),
         "training_data": training_data(training / "clips" / "manifest.json"),
         "training": {name: spent(training / name) for name in PARTS if (training / name).is_dir()}
         | {"torch": str(torch.__version__)},
         "metrics": {},
     }
-    return write_version(folder, model.packed(), settings, card_text(front, _BODY.read_text(encoding="utf-8")))
+    return write_version(folder, packed, settings, card_text(front, _BODY.read_text(encoding="utf-8")))
 
 
 def training_data(manifest: Path) -> dict[str, Any]:

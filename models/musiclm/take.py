@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
+from models.melody.contour import UNTOLD
 from models.musiclm.model import STAGES, MusicLM, StageName
 from models.musiclm.stage import heard_by, with_melody
 from models.musiclm.telling import Telling
@@ -115,15 +116,18 @@ class Take:
         stage, sampling, rate = self.model.stage(name), self.sampling.of(name), self._rate_hz(name)
         given_WK = self.made[name][window.start : window.start + window.given]
         given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
-        added_ND = self._added(name, window, len(given_NK))
+        added_ND = self._added(name, window, len(given_NK), self.melody_Q)
         told = None
         if stage.config.prefix_codebooks:
             told = self.telling.tokens_for((window.start + window.given) / rate, window.end / rate)
         guided = told is not None and sampling.guidance_scale != 1.0
+        untold_ND = added_ND
+        if guided and self._melodic:
+            untold_ND = self._added(name, window, len(given_NK), torch.full_like(self.melody_Q, UNTOLD))
         return Request(
             key=f"{self.key}/{self.number}",
             conditioning=Conditioning(prefix_PD=stage.embed_prefix(told), added_ND=added_ND),
-            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=added_ND) if guided else None,
+            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=untold_ND) if guided else None,
             guidance_scale=sampling.guidance_scale,
             given_NK=given_NK,
             seed=self.seed,
@@ -132,16 +136,20 @@ class Take:
             top_k=sampling.top_k,
         )
 
-    def _added(self, name: StageName, window: Window, steps: int) -> Tensor:
+    @property
+    def _melodic(self) -> bool:
+        return bool((self.melody_Q != UNTOLD).any())
+
+    def _added(self, name: StageName, window: Window, steps: int, melody_Q: Tensor) -> Tensor:
         stage = self.model.stage(name)
         device = stage.start_1D.device
         if name == "semantic":
-            melody_Q = self.melody_Q[window.start : window.end].to(device)
+            melody_Q = melody_Q[window.start : window.end].to(device)
             return stage.embed_added(with_melody(None, melody_Q, steps))
         if name == "coarse":
             heard = slice(window.start // 2, -(-window.end // 2))
             tokens_Q = torch.from_numpy(self.made["semantic"][heard, 0]).to(device)
-            melody_Q = self.melody_Q[heard].to(device)
+            melody_Q = melody_Q[heard].to(device)
             return stage.embed_added(with_melody(heard_by(tokens_Q, steps), melody_Q, steps))
         codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
         frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)

@@ -49,6 +49,7 @@ class StageTrainingConfig:
     averaging: float = 0.998
     melody_told: float = 0.0
     forgetful: float = 0.0
+    start: str = ""  # the digest of the version that it goes on from
     dtype: str = "bfloat16"
 
 

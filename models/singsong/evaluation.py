@@ -57,22 +57,20 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Songs:
-    """Held-out songs: what is sung, the vocals isolated and separated, and the real accompaniments."""
+    """Held-out songs: what is sung, the isolated vocals, and the real accompaniments."""
 
     pairs: Sequence[Pair]
     vocals: Sequence[Waveform]
-    separated: Sequence[Waveform]
     real: Sequence[Waveform]
     others: Sequence[int]  # another song for each
 
 
-def held_out_songs(pairs: PairSet, separated_NT: NDArray[np.int16], count: int) -> Songs:
+def held_out_songs(pairs: PairSet, count: int) -> Songs:
     """Return the first so many songs of validation."""
     numbers = pairs.numbers("validation")[:count]
     return Songs(
         pairs=[pairs.pairs[n] for n in numbers],
         vocals=[pairs.voice(n) for n in numbers],
-        separated=[separated_NT[n].astype(np.float32) / 32768 for n in numbers],
         real=[pairs.accompaniment(n) for n in numbers],
         others=derangement(len(numbers), 0),
     )
@@ -107,7 +105,6 @@ def evaluate(
     generator: Generator,
     base: Base,
     pairs: PairSet,
-    separated_NT: NDArray[np.int16],
     extent: Extent,
     *,
     report: Told,
@@ -117,7 +114,7 @@ def evaluate(
     Raises:
         GenerationError: an accompaniment could not be made.
     """
-    songs, panel = held_out_songs(pairs, separated_NT, extent.songs), Panel.load()
+    songs, panel = held_out_songs(pairs, extent.songs), Panel.load()
     made = accompany(generator, songs.vocals, lambda done, total: report("accompaniments", done, total, {}))
     sets = {
         "generated": made,
@@ -258,12 +255,13 @@ def evaluate_ablation(
         GenerationError: an accompaniment could not be made.
     """
     count = extent.ablated
-    songs, panel = held_out_songs(pairs, separated_NT, count), Panel.load()
+    songs, panel = held_out_songs(pairs, count), Panel.load()
+    separated = [separated_NT[pair.number].astype(np.float32) / 32768 for pair in songs.pairs]
     real = _embedded(panel, songs.real)
     figures = []
     for name, generator in variants.items():
         distances, agreeing = {}, {}
-        for kind, vocals in (("isolated", songs.vocals), ("separated", songs.separated)):
+        for kind, vocals in (("isolated", songs.vocals), ("separated", separated)):
             told = f"ablation, {name}, {kind}"
             made = accompany(generator, vocals, lambda done, total, told=told: report(told, done, total, {}))  # type: ignore[misc]
             distances[kind] = frechet_distance(_embedded(panel, made), real)

@@ -32,10 +32,12 @@ from models.musiclm.running import TakesOnTheirWay
 from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
-from models.singsong.estimates import Estimates, estimate, fits, in_time, suits
-from models.singsong.harmony import Sharpness, sharpened
+from models.singsong.estimates import Estimates, estimate
+from models.singsong.fitting import fits, in_time, suits
+from models.singsong.harmony import decided
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
+from models.singsong.pulse import pulse
 from models.singsong.take import SungTake
 from models.weights import ModelVersion
 
@@ -100,7 +102,7 @@ class SingSongGenerator:
         self._device = torch.device(device)
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
-        self._takes, self._sharpness = int(version.config["takes"]), Sharpness(**version.config["sharpness"])
+        self._takes, self._sharpness = int(version.config["takes"]), float(version.config["sharpness"])
         self._rate = self._model.base.codec.config.sample_rate_hz
         engines: dict[StageName, Engine] = {}
         for name in STAGES:
@@ -243,7 +245,13 @@ class SingSongGenerator:
         heard_T = voice_T if asked.separate else mono_T
         tokens_GA = self._model.hearing.tokens(heard_T, seed)
         notes_G = self._model.hearing.notes(heard_T)
-        estimates = estimate(heard_T, self._rate, notes_G)
+        notes_G = notes_G.repeat(round(len(tokens_GA) / len(notes_G)))[: len(tokens_GA)]
+        guess_GH = self._guess(tokens_GA)
+        beating = pulse(
+            heard_T, self._rate, notes_G, guess_GH[:, -1].cpu().numpy(), self._model.hearing.frame_rate_hz
+        )  # fmt: skip
+        pulse_G = torch.from_numpy(beating.strength_G).to(guess_GH)
+        estimates = estimate(beating, notes_G)
         if not (notes_G > 0).any():
             warnings.append("no note is heard in it: the accompaniment has nothing to follow")
         hearing = self._model.config.hearing
@@ -272,7 +280,7 @@ class SingSongGenerator:
             asked,
             vocals,
             tokens_GA,
-            self._guide(tokens_GA),
+            decided(guess_GH, self._sharpness, pulse_G),
             notes_G,
             estimates,
             tuple(warnings),
@@ -298,12 +306,11 @@ class SingSongGenerator:
         return at_rate(voice_T, self._rate, item.vocals.sample_rate_hz)[:, None]
 
     @torch.inference_mode()
-    def _guide(self, tokens_GA: Tensor) -> Tensor:
-        """Return guide_GH, guessed in windows as long as those it was trained on, and sharpened."""
+    def _guess(self, tokens_GA: Tensor) -> Tensor:
+        """Return guide_GH, guessed in windows as long as those it was trained on."""
         window = round(_GUIDE_WINDOW_S * self._model.hearing.frame_rate_hz)
         parts = torch.split(tokens_GA.to(self._device), window)
-        guessed_GH = torch.cat([self._model.harmony(part[None])[0] for part in parts])
-        return sharpened(guessed_GH, self._sharpness)
+        return torch.cat([self._model.harmony(part[None])[0] for part in parts])
 
     def _prefix(self, words: str) -> Tensor | None:
         if words == NO_WORDS:

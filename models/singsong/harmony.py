@@ -20,14 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.singsong.encoder import EncoderConfig, VocalEncoder
-from models.singsong.estimates import chroma, onset_strength
+from models.singsong.features import chroma, onset_strength
 from models.training.averaging import Average
 from models.training.draws import generator
 from models.training.run import Metrics
 
 GUIDE = 13
 _SMOOTHED_S = 0.4
-_STRONG = 0.98  # share of frames that are no more than the strongest
 _VALIDATION_BATCHES = 4
 
 
@@ -49,26 +48,13 @@ class Harmony(nn.Module):
         return torch.cat([logits_BGH[..., :12].softmax(dim=-1), logits_BGH[..., 12:].sigmoid()], dim=-1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sharpness:
-    """Powers that a guess is raised to: a guess is a mean over what might be, so flatter than anything that is."""
+def decided(guess_GH: Tensor, power: float, pulse_G: Tensor) -> Tensor:
+    """Return a guess made a guide: pitch classes raised to a power, and the pulse in place of the guessed onsets.
 
-    classes: float
-    onsets: float
-
-
-def sharpened(guide_GH: Tensor, sharpness: Sharpness) -> Tensor:
-    """Return a guess as decided as what it guesses: pitch classes sum to 1 again, the strongest onsets are 1."""
-    classes = guide_GH[..., :12] ** sharpness.classes
-    onsets = guide_GH[..., 12:]
-    strongest = onsets.quantile(_STRONG, dim=-2, keepdim=True).clamp_min(1e-9)
-    return torch.cat(
-        [
-            classes / classes.sum(dim=-1, keepdim=True).clamp_min(1e-9),
-            (onsets / strongest).clamp(max=1) ** sharpness.onsets,
-        ],
-        dim=-1,
-    )
+    A guess is a mean over what might be, so flatter than anything that is.
+    """
+    classes = guess_GH[..., :12] ** power
+    return torch.cat([classes / classes.sum(dim=-1, keepdim=True).clamp_min(1e-9), pulse_G[..., None]], dim=-1)
 
 
 def true_guide(

@@ -15,13 +15,12 @@ from models.digests import digest_of_bytes
 from models.musiclm.release import LICENCE, spent
 from models.musiclm.take import Sampling, StageSampling
 from models.singsong.base import read_base
-from models.singsong.harmony import Sharpness
 from models.singsong.model import SingSong
 from models.weights import CONFIG, ModelVersion, card_text, read_version, write_version
 
 NAME, KIND, ARCHITECTURE = "singsong-small", "accompaniment", "singsong"
 TAKES = 10
-SHARPNESS = Sharpness(classes=1.25, onsets=3.0)
+SHARPNESS = 1.25  # the power that guessed pitch classes are raised to
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = ("separator", "notes", "harmony-noise", "semantic-stage", "coarse-stage")
 
@@ -45,7 +44,7 @@ def settings_of(model: SingSong, base: str, drawn: Sampling | None = None, takes
         "base": base,
         "sampling": asdict(drawn or sampling()),
         "takes": takes,
-        "sharpness": asdict(SHARPNESS),
+        "sharpness": SHARPNESS,
     }
 
 

@@ -87,6 +87,11 @@ def test_a_melody_is_heard_makes_a_difference_and_is_recorded(version):
     listened = first.stages[0]
     assert (listened.name, listened.input_digest, listened.detail["frames"]) == ("listen", digest, 50)
     assert [stage.name for stage in first.stages[1:]] == [stage.name for stage in plain.stages]
+    decoded = next(stage.detail for stage in first.stages if stage.name == "decode")
+    kept = [a + 0.5 * b for a, b in zip(decoded["likeness_of_takes"], decoded["melody_of_takes"], strict=True)]
+    assert kept[decoded["take"]] == pytest.approx(max(kept), abs=1e-5)
+    assert first.attributes["melody_followed"] == pytest.approx(decoded["melody_of_takes"][decoded["take"]], abs=1e-4)
+    assert "melody_followed" not in plain.attributes
 
 
 def test_another_melody_than_the_recipe_names_or_none_that_can_be_read_is_refused(version):

@@ -10,8 +10,9 @@ from models.judges.tonality import parse_key
 from models.material.labels import Labels
 from models.registry import load_generator
 from models.singsong.base import read_base
-from models.singsong.estimates import estimate, fits, in_time, onset_strength, suits
 from models.singsong.evaluation import beat_alignment, chroma_agreement, coherence, is_related, true_key
+from models.singsong.features import onset_strength
+from models.singsong.fitting import fits, in_time, suits
 from models.singsong.hearing import note_tokens
 from models.singsong.pairs import Pair
 from models.singsong.release import pin_base
@@ -70,12 +71,6 @@ def test_a_leaked_voice_is_found_even_late_and_quiet():
     voice, band = (rng.standard_normal(RATE).astype(np.float32) for _ in range(2))
     leaking = band + 0.3 * np.roll(voice, 300)
     assert coherence(leaking, voice) > 0.2 > coherence(band, voice)
-
-
-def test_tempo_and_key_of_a_line_are_estimated():
-    found = estimate(_chords((60, 64, 67)), RATE, note_tokens(SUNG, 250, 25.0))
-    assert found.key == "C major"
-    assert min(abs(found.tempo_bpm / 120 - ratio) for ratio in (0.5, 1, 2)) < 0.05
 
 
 def test_a_version_can_be_pinned_to_parts_that_were_mended(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.singsong.encoder import EncoderConfig
-from models.singsong.harmony import HarmonyTrainee, HarmonyTrainingConfig, Sharpness, sharpened, true_guide
+from models.singsong.harmony import HarmonyTrainee, HarmonyTrainingConfig, decided, true_guide
 
 ENCODER = EncoderConfig(codebooks=1, entries=50, frame_rate_hz=25.0, width=16, heads=2, layers=1)
 
@@ -38,12 +38,12 @@ def test_what_goes_with_a_note_is_learnt_in_every_key_from_few():
     assert float(guide[:12].sum()) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_sharpened_guess_has_the_same_in_front_but_further():
+def test_a_guess_that_is_decided_has_the_same_in_front_but_further_and_the_pulse_for_its_onsets():
     guess = torch.rand(50, 13, generator=torch.Generator().manual_seed(0))
     guess[..., :12] /= guess[..., :12].sum(dim=-1, keepdim=True)
-    sharp = sharpened(guess, Sharpness(classes=2.0, onsets=2.0))
-    assert torch.allclose(sharp[..., :12].sum(dim=-1), torch.ones(50))
-    assert torch.equal(sharp[..., :12].argmax(dim=-1), guess[..., :12].argmax(dim=-1))
-    assert (sharp[..., :12].amax(dim=-1) > guess[..., :12].amax(dim=-1)).all()
-    assert sharp[..., 12].max() == 1.0
-    assert sharp[..., 12].mean() < guess[..., 12].mean()
+    pulse_G = torch.linspace(0, 1, 50)
+    guide = decided(guess, 2.0, pulse_G)
+    assert torch.allclose(guide[..., :12].sum(dim=-1), torch.ones(50))
+    assert torch.equal(guide[..., :12].argmax(dim=-1), guess[..., :12].argmax(dim=-1))
+    assert (guide[..., :12].amax(dim=-1) > guess[..., :12].amax(dim=-1)).all()
+    assert torch.equal(guide[..., 12], pulse_G)
