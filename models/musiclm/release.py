@@ -33,8 +33,8 @@ TRAINED_ON = ("semantic", "coarse")  # what a version that began at another has 
 def sampling() -> Sampling:
     """Return how musiclm-small draws; windows are those it was trained on."""
     return Sampling(
-        semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.95, top_k=0, guidance_scale=1.5, window_s=8.0, given_s=4.0),
+        semantic=StageSampling(temperature=0.9, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
+        coarse=StageSampling(temperature=0.85, top_k=0, guidance_scale=2.0, window_s=8.0, given_s=4.0),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

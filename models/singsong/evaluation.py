@@ -50,7 +50,7 @@ _LATE_S = 0.05  # after a stroke begins the judge hears it: 20 ms after a click,
 class Extent:
     """How many songs are measured, and how many of them can be heard on the page."""
 
-    songs: int = 48
+    songs: int = 128
     ablated: int = 32
     examples: int = 8
 

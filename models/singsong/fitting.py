@@ -5,24 +5,55 @@ Shapes: T samples, G frames of the vocals.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from models.score.controls import Key
+from models.score.key import nearness
 from models.singsong.features import chroma, onset_strength
 from models.singsong.hearing import LOWEST_NOTE
 
 _SMOOTH_S = 1.0
 _STEADY = 1e-6  # what changes less does not change
-_SPREAD_IN_TUNE, _SPREAD_IN_TIME = 0.027, 0.096
+_SPREAD_IN_TUNE, _SPREAD_IN_TIME, _SPREAD_IN_KEY = 0.027, 0.096, 0.45
 _REALLY_IN_TUNE = 0.074  # mean of real accompaniments
 
 
-def suits(in_tune: float, in_time: float) -> float:
-    """Return one figure of both (`fits`, `in_time`), in spreads among real accompaniments of other songs.
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How an accompaniment goes with a voice: in tune with its notes, in time with its pulse, in its key."""
 
-    To be more in tune than real accompaniments are is no better: that would be to sing along.
-    """
-    return min(in_tune, _REALLY_IN_TUNE) / _SPREAD_IN_TUNE + in_time / _SPREAD_IN_TIME
+    in_tune: float
+    in_time: float
+    in_key: float
+
+    @property
+    def total(self) -> float:
+        """One figure of all, in spreads among real accompaniments of other songs.
+
+        To be more in tune than real accompaniments are is no better: that would be to sing along. The key counts
+        twice: a listener forgives the rest sooner.
+        """
+        tune = min(self.in_tune, _REALLY_IN_TUNE) / _SPREAD_IN_TUNE
+        return tune + self.in_time / _SPREAD_IN_TIME + 2 * self.in_key / _SPREAD_IN_KEY
+
+
+def fit(
+    accompaniment_T: NDArray[np.float32],
+    sample_rate_hz: int,
+    notes_G: NDArray[np.int64],
+    pulse_G: NDArray[np.floating],
+    key: Key,
+    rate_hz: float,
+) -> Fit:
+    """Return how an accompaniment goes with notes, pulse and key of a voice, at `rate_hz` frames a second."""
+    return Fit(
+        in_tune=round(fits(accompaniment_T, sample_rate_hz, notes_G, rate_hz), 6),
+        in_time=round(in_time(accompaniment_T, sample_rate_hz, pulse_G, rate_hz), 6),
+        in_key=round(nearness(chroma(accompaniment_T, sample_rate_hz, rate_hz).mean(axis=0), key), 6),
+    )
 
 
 def in_time(

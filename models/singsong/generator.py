@@ -1,7 +1,7 @@
 """Accompaniments: hear the vocals, make semantic, coarse and fine codes of each take, choose a take, mix.
 
 Stages: listen -> condition -> semantic -> coarse -> fine -> decode -> mix. Of the takes the one that goes best with
-the notes sung is kept. Everything up to the codes depends on the recipe and the vocals alone.
+notes, pulse and key of the voice is kept. Everything up to the codes depends on the recipe and the vocals alone.
 
 Shapes: T samples, A channels, F codec frames, G frames of the vocals.
 """
@@ -33,7 +33,7 @@ from models.musiclm.take import sampling_from
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
 from models.singsong.estimates import Estimates, estimate
-from models.singsong.fitting import fits, in_time, suits
+from models.singsong.fitting import Fit, fit
 from models.singsong.harmony import decided
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
@@ -153,7 +153,7 @@ class SingSongGenerator:
         return self._running.advance(self._finished)
 
     def finish(self, drafted: _Item) -> Product:
-        """Decode all takes, keep the one that goes best with the notes and their time, and mix it.
+        """Decode all takes, keep the one that goes best with the voice, and mix it.
 
         Raises:
             GenerationError: nothing of it can be heard.
@@ -161,10 +161,9 @@ class SingSongGenerator:
         item, began, started_at = drafted, time.perf_counter(), datetime.now(UTC)
         rate_hz = self._model.hearing.frame_rate_hz
         waveforms = [self._decode(take.codes_FK)[: item.samples] for take in item.takes]
-        onsets_G = item.guide_GH[:, -1].cpu().numpy()
-        in_tune = [round(fits(waveform, self._rate, item.notes_G, rate_hz), 6) for waveform in waveforms]
-        timed = [round(in_time(waveform, self._rate, onsets_G, rate_hz), 6) for waveform in waveforms]
-        best = max(range(len(waveforms)), key=lambda n: suits(in_tune[n], timed[n]))
+        pulse_G, key = item.guide_GH[:, -1].cpu().numpy(), item.estimates.key
+        found = [fit(waveform, self._rate, item.notes_G, pulse_G, key, rate_hz) for waveform in waveforms]
+        best = max(range(len(waveforms)), key=lambda n: found[n].total)
         take, played_T = item.takes[best], waveforms[best]
         codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
         decoded = StageRecord(
@@ -173,7 +172,7 @@ class SingSongGenerator:
             output_digest=digest_of_bytes(played_T.astype("<f4").tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"in_tune_of_takes": in_tune, "in_time_of_takes": timed, "take": best},
+            detail={"fit_of_takes": [asdict(each) for each in found], "take": best},
         )
         began, started_at = time.perf_counter(), datetime.now(UTC)
         try:
@@ -190,7 +189,7 @@ class SingSongGenerator:
                     "accompaniment_gain_db": mixed.accompaniment_gain_db, "loudness_lufs": mixed.loudness_lufs,
                     "peak_dbfs": mixed.peak_dbfs},
         )  # fmt: skip
-        return self._product(item, take, mixed, codes, (decoded, mixing), (in_tune[best], timed[best]))
+        return self._product(item, take, mixed, codes, (decoded, mixing), found[best])
 
     def _product(
         self,
@@ -199,7 +198,7 @@ class SingSongGenerator:
         mixed: Mixed,
         codes: bytes,
         last: tuple[StageRecord, ...],
-        fit: tuple[float, float],
+        found: Fit,
     ) -> Product:
         stems = (("waveform", "mix.flac", mixed.mix), ("accompaniment", "accompaniment.flac", mixed.accompaniment),
                  ("vocals", "vocals.flac", mixed.vocals))  # fmt: skip
@@ -211,14 +210,13 @@ class SingSongGenerator:
             stages=(*item.records, *self._stage_records(item, take), *last),
             attributes={
                 "title": words,
-                "in_tune": fit[0],
-                "in_time": fit[1],
+                **asdict(found),
                 "takes": len(item.takes),
                 "take": take.number,
                 "sample_rate_hz": mixed.sample_rate_hz,
                 "loudness_lufs": mixed.loudness_lufs,
                 "vocals_tempo_bpm": item.estimates.tempo_bpm,
-                "vocals_key": item.estimates.key,
+                "vocals_key": item.estimates.as_dict()["key"],
                 "warnings": list(item.warnings),
             },
         )
@@ -251,7 +249,7 @@ class SingSongGenerator:
             heard_T, self._rate, notes_G, guess_GH[:, -1].cpu().numpy(), self._model.hearing.frame_rate_hz
         )  # fmt: skip
         pulse_G = torch.from_numpy(beating.strength_G).to(guess_GH)
-        estimates = estimate(beating, notes_G)
+        estimates = estimate(beating, notes_G, guess_GH.cpu().numpy())
         if not (notes_G > 0).any():
             warnings.append("no note is heard in it: the accompaniment has nothing to follow")
         hearing = self._model.config.hearing
@@ -271,7 +269,7 @@ class SingSongGenerator:
                 "noise_db": hearing.noise_db,
                 "tokens": hearing.tokens,
                 "voice_share": round(share, 4),
-                "estimates": asdict(estimates),
+                "estimates": estimates.as_dict(),
                 "warnings": warnings,
             },
         )

@@ -1,7 +1,4 @@
-"""How singsong-small is to be trained: every part's configuration and schedule, for two processor cores.
-
-No version has come of these schedules yet: decision 17 says what shorter ones came to.
-"""
+"""How singsong-small is trained: every part's configuration and schedule, for two processor cores."""
 
 from __future__ import annotations
 

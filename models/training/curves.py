@@ -30,7 +30,7 @@ def plot_curves(runs: Sequence[Path], path: Path) -> None:
         axes.set_title(run.name, fontsize=10)
         axes.tick_params(labelsize=8)
         axes.legend(fontsize=6)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=90)
 
 
 def _held_out(metrics: Sequence[Metrics], name: str) -> tuple[list[float], list[float]]:

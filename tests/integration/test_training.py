@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import tiny_musiclm
+import torch
 
 
 @pytest.fixture
@@ -42,6 +43,28 @@ def test_an_unknown_step_is_refused_before_anything_starts(tutti, tmp_path):
     )
     assert done.returncode == 2
     assert "no step 'codex'; the steps are, in order: clips, codec, joint" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_goes_on_from_a_version_has_its_parts(tutti, tmp_path):
+    tiny_musiclm.clips(tmp_path / "out" / "clips")
+    given = ("--data", tmp_path, "--out", tmp_path / "out", "--from", "musiclm-small")
+    tutti.json("models", "train", "musiclm-small", *given, "--step", "codes")
+    codes = torch.load(tmp_path / "out" / "codes.pt", weights_only=True)["codes_NFK"]
+    assert tuple(codes.shape) == (12, 500, 8)
+    config = tutti.query("SELECT config FROM training_runs ORDER BY started_at DESC LIMIT 1")[0][0]
+    assert config["start"].startswith("musiclm-small@sha256:")
+    refused = tutti.run("models", "train", "musiclm-small", *given, "--step", "codec")
+    assert refused.returncode == 2
+    assert "no step 'codec'; the steps are, in order: clips, tokens, codes, melodies" in refused.stderr
+
+
+def test_a_training_cannot_go_on_from_another_model(tutti, tmp_path):
+    done = tutti.run(
+        "models", "train", "musiclm-small", "--data", tmp_path, "--out", tmp_path / "out", "--from", "score-small"
+    )
+    assert done.returncode == 2
+    assert "musiclm-small cannot go on from score-small" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -5,7 +5,7 @@ import pytest
 from music21 import note, stream
 
 from models.score.controls import MAJOR_NAMES, MINOR_NAMES, ControlError, Key, parse_key
-from models.score.key import find_key, pitch_class_weights
+from models.score.key import find_key, nearness, pitch_class_weights
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -36,3 +36,16 @@ def test_a_key_is_read_back_from_its_name(tonic: int, mode: str) -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(ControlError, match="is not a key"):
         parse_key(text)
+
+
+def test_a_key_is_near_to_itself_its_fifths_its_relative_and_its_parallel_only() -> None:
+    c = Key(0, "major")
+    scale = np.array([1.0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1]) + np.eye(12)[0] + np.eye(12)[7]
+    assert nearness(scale, c) > 0
+    assert nearness(np.roll(scale, 7), c) > 0  # G major
+    assert nearness(np.roll(scale, 5), c) > 0  # F major
+    assert nearness(np.roll(scale, 3), Key(0, "minor")) > 0  # E flat major
+    assert nearness(scale, Key(9, "minor")) > 0
+    assert nearness(np.roll(scale, 2), c) < 0  # D major
+    assert nearness(np.roll(scale, 6), Key(3, "minor")) > 0 > nearness(np.roll(scale, 6), c)
+    assert nearness(np.zeros(12), c) == 0

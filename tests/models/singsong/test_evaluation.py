@@ -9,10 +9,11 @@ import tiny_singsong
 from models.judges.tonality import parse_key
 from models.material.labels import Labels
 from models.registry import load_generator
+from models.score.controls import Key
 from models.singsong.base import read_base
 from models.singsong.evaluation import beat_alignment, chroma_agreement, coherence, is_related, true_key
 from models.singsong.features import onset_strength
-from models.singsong.fitting import fits, in_time, suits
+from models.singsong.fitting import Fit, fit, fits, in_time
 from models.singsong.hearing import note_tokens
 from models.singsong.pairs import Pair
 from models.singsong.release import pin_base
@@ -54,8 +55,18 @@ def test_strokes_where_they_are_expected_are_in_time_and_go_before_those_that_ar
     timed = [in_time(x, RATE, expected, 25.0) for x in (on, between)]
     assert timed[0] > 0.5 > 0.0 > timed[1]
     assert in_time(on, RATE, np.full(250, 0.5), 25.0) == 0.0
-    assert suits(0.02, timed[0]) > suits(0.05, timed[1])
-    assert suits(0.3, 0.1) == suits(0.2, 0.1) > suits(0.01, 0.1)  # more in tune than real ones is no better
+    assert Fit(0.02, timed[0], 0.0).total > Fit(0.05, timed[1], 0.0).total
+    # more in tune than real ones is no better
+    assert Fit(0.3, 0.1, 0.0).total == Fit(0.2, 0.1, 0.0).total > Fit(0.01, 0.1, 0.0).total
+
+
+def test_of_two_accompaniments_that_differ_in_their_key_the_one_in_the_voices_own_fits_better():
+    notes, pulse_G = note_tokens(SUNG, 250, 25.0), onset_strength(_chords((60, 64)), RATE, 250)
+    own, foreign = (
+        fit(_chords(chord), RATE, notes, pulse_G, Key(0, "major"), 25.0) for chord in ((48, 52, 55), (49, 53, 56))
+    )
+    assert own.in_key > 0 > foreign.in_key
+    assert own.total > foreign.total
 
 
 def test_related_keys_are_those_a_listener_would_forgive():

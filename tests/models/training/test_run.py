@@ -107,5 +107,5 @@ def test_curves_of_a_training_can_be_seen(tmp_path):
     run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
     plot_curves([tmp_path / "run"], tmp_path / "curves.png")
     picture = matplotlib.image.imread(tmp_path / "curves.png")
-    assert picture.shape[1] > 900
+    assert picture.shape[1] > 1000
     assert np.unique(picture.reshape(-1, picture.shape[-1]), axis=0).shape[0] > 20  # something is drawn
