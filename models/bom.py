@@ -30,6 +30,8 @@ def bill_of_materials(version: ModelVersion) -> dict[str, Any]:
             "quantitativeAnalysis": {"performanceMetrics": list(_metrics(card.get("metrics", {})))},
         },
     }
+    if ancestor := _ancestor(card):
+        model["pedigree"] = {"ancestors": [ancestor]}
     if licence := card.get("licence"):
         model["licenses"] = _licences(str(licence))
     return {
@@ -41,6 +43,16 @@ def bill_of_materials(version: ModelVersion) -> dict[str, Any]:
         "components": [*(_file(version, name) for name in (WEIGHTS, CONFIG, CARD)), *data],
         "dependencies": [{"ref": version.digest, "dependsOn": [each["bom-ref"] for each in data]}],
     }
+
+
+def _ancestor(card: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the version that training began at, which also lends parts; None if it began from nothing."""
+    base = card.get("base")
+    begun = card.get("begun_at") or (base.get("model") if isinstance(base, Mapping) else None)
+    if not isinstance(begun, str):
+        return None
+    name, _, digest = begun.partition("@")
+    return {"type": "machine-learning-model", "name": name, "version": digest}
 
 
 def _file(version: ModelVersion, name: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def request(
     guided: bool | None = None,
     **changes: object,
 ) -> Request:
-    """The nth of a mixed crowd: with and without guidance, prefixes, additions and continuations."""
+    """The nth of a mixed crowd: with and without guidance, prefixes, additions, holes fed back and continuations."""
     width = model.trunk.config.width
     frames = frames if frames is not None else 4 + 3 * (n % 4)
     codes_TK = np.full((frames, CODEBOOKS), FREE)
@@ -71,6 +71,9 @@ def request(
             prefix_PD=rows(seed, length, width),
             added_ND=rows(seed + 1, len(grid_NK), width) if n % 2 else None,
             memory_MD=rows(seed + 2, 2 + n % 5, width) if model.trunk.config.cross_attention else None,
+            instead_N=np.where(np.random.default_rng(n).random(len(grid_NK)) < 0.5, ENTRIES, FREE)
+            if n % 3 == 2
+            else None,
         )
 
     prefix = prefix if prefix is not None else 1 + (37 * n) % 50

@@ -164,7 +164,7 @@ class Engine:
         x_RD = torch.empty((len(rows), self.model.trunk.config.width), device=device, dtype=dtype)
         drawn = [index for index, (_, row) in enumerate(rows) if row.remaining <= 0]
         if drawn:
-            codes = np.stack([rows[index][0].codes_NK[rows[index][0].made - 1] for index in drawn])
+            codes = np.stack([_fed_back(*rows[index]) for index in drawn])
             positions = torch.tensor([rows[index][1].position for index in drawn], device=device)
             x_RD[drawn] = self.model.embed(torch.from_numpy(codes).to(device), positions).to(dtype)
         for index, (sequence, row) in enumerate(rows):
@@ -229,11 +229,22 @@ class Engine:
             raise EngineError(f"{prefix} inputs and {steps} steps, {self.size.positions} positions at most")
         if conditioning.added_ND is not None and len(conditioning.added_ND) < steps:
             raise EngineError(f"inputs are added to {len(conditioning.added_ND)} of {steps} steps")
+        if conditioning.instead_N is not None and len(conditioning.instead_N) < steps:
+            raise EngineError(f"what is fed back is told of {len(conditioning.instead_N)} of {steps} steps")
         memory = conditioning.memory_MD
         if self.model.trunk.config.cross_attention and memory is None:
             raise EngineError("the model attends to a memory, none is given")
         if memory is not None and not 1 <= len(memory) <= self.size.memory:
             raise EngineError(f"a memory of {len(memory)} rows, the cache holds {self.size.memory}")
+
+
+def _fed_back(sequence: Sequence, row: Row) -> NDArray[np.int64]:
+    """Return the codes of the last step, codes_K, as a row is fed them."""
+    codes_K: NDArray[np.int64] = sequence.codes_NK[sequence.made - 1]
+    instead_N = row.conditioning.instead_N
+    if instead_N is None or instead_N[sequence.made - 1] == FREE:
+        return codes_K
+    return np.full_like(codes_K, instead_N[sequence.made - 1])
 
 
 def _guided(drawing: list[tuple[Sequence, int]], logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -41,11 +41,14 @@ class Conditioning:
         added_ND: added to the input from which step n is predicted: added_ND[0] to the last row of the prefix,
             added_ND[n] to the embedded codes of step n - 1.
         memory_MD: what cross-attention attends to.
+        instead_N: a code that is fed back for every codebook instead of those drawn at step n, FREE (-1) where these
+            are: what a model makes of a hole is to go by what else it is told.
     """
 
     prefix_PD: Tensor
     added_ND: Tensor | None = None
     memory_MD: Tensor | None = None
+    instead_N: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

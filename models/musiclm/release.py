@@ -21,7 +21,7 @@ from models.weights import ModelVersion, card_text, write_version
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 6
-FOLLOWS_MELODY = True
+FOLLOWS_MELODY = False  # not enough to promise it: see the card
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
     "codec", "decoder", "joint", "semantic", "melody", "semantic-stage", "semantic-melody", "semantic-following",
@@ -34,7 +34,7 @@ def sampling() -> Sampling:
     """Return how musiclm-small draws; windows are those it was trained on."""
     return Sampling(
         semantic=StageSampling(temperature=0.9, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.85, top_k=0, guidance_scale=2.0, window_s=8.0, given_s=4.0),
+        coarse=StageSampling(temperature=0.85, top_k=0, guidance_scale=2.0, window_s=8.0, given_s=4.0, forgetful=0.5),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

@@ -16,26 +16,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.engine.patterns import Delay, Parallel, to_decode
+from models.engine.patterns import FREE, Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
 from models.melody.contour import UNTOLD
 from models.musiclm.model import STAGES, MusicLM, StageName
 from models.musiclm.stage import heard_by, with_melody
 from models.musiclm.telling import Telling
 from models.musiclm.windows import Window, Windowing
+from models.sampling import uniform
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSampling:
-    """How a stage draws, and in what windows it works (seconds)."""
+    """How a stage draws, and in what windows it works (seconds).
+
+    `forgetful` is the share of its steps whose codes it is not given back: it goes by what it is told then, which it
+    learnt in training that forgot (`models.training.forgetting`), and not by what it happened to draw.
+    """
 
     temperature: float
     top_k: int
     guidance_scale: float
     window_s: float
     given_s: float
+    forgetful: float = 0.0
 
     def windowing(self, frame_rate_hz: float) -> Windowing:
         """Return the windows in frames."""
@@ -126,8 +132,8 @@ class Take:
             untold_ND = self._added(name, window, len(given_NK), torch.full_like(self.melody_Q, UNTOLD))
         return Request(
             key=f"{self.key}/{self.number}",
-            conditioning=Conditioning(prefix_PD=stage.embed_prefix(told), added_ND=added_ND),
-            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=untold_ND) if guided else None,
+            conditioning=self._conditioning(name, number, told, added_ND),
+            unconditional=self._conditioning(name, number, None, untold_ND) if guided else None,
             guidance_scale=sampling.guidance_scale,
             given_NK=given_NK,
             seed=self.seed,
@@ -135,6 +141,14 @@ class Take:
             temperature=sampling.temperature,
             top_k=sampling.top_k,
         )
+
+    def _conditioning(self, name: StageName, number: int, told_P: Tensor | None, added_ND: Tensor) -> Conditioning:
+        stage, instead_N, share = self.model.stage(name), None, self.sampling.of(name).forgetful
+        if share:
+            drawn = f"{name}/{self.number}/{number}/forgotten"
+            forgotten_N = [uniform(self.seed, drawn, step, 0) < share for step in range(len(added_ND))]
+            instead_N = np.where(forgotten_N, stage.config.hole, FREE)
+        return Conditioning(prefix_PD=stage.embed_prefix(told_P), added_ND=added_ND, instead_N=instead_N)
 
     @property
     def _melodic(self) -> bool:

@@ -99,10 +99,11 @@ def test_a_changed_signature_is_refused(version):
         check_signature(version, TRUSTED)
 
 
-def test_shipped_versions_that_are_signed_are_as_they_were_signed():
+def test_every_shipped_version_is_signed_by_a_release_key_card_and_all():
     keys = [load_public_key(path.read_bytes()) for path in SHIPPED.glob("*.pub")]
-    signed = [version for version in list_versions([]) if check_signature(version, keys).signed]
-    assert "score-small" in {version.name for version in signed}
+    reports = {version.reference: check_signature(version, keys) for version in list_versions([])}
+    assert len(reports) >= 4
+    assert {name for name, report in reports.items() if not (report.signed and report.card_is_as_signed)} == set()
 
 
 def test_the_bill_of_materials_is_valid_cyclonedx(version):
@@ -113,6 +114,12 @@ def test_the_bill_of_materials_is_valid_cyclonedx(version):
     score = next(each for each in list_versions([]) if each.name == "score-small")
     data = [each for each in bill_of_materials(score)["components"] if each["type"] == "data"]
     assert {"openscore-lieder", "openscore-quartets", "music21"} == {each["name"] for each in data}
+
+
+def test_the_bill_names_the_version_that_training_began_at():
+    sung = next(each for each in list_versions([]) if each.name == "singsong-small")
+    ancestors = bill_of_materials(sung)["metadata"]["component"]["pedigree"]["ancestors"]
+    assert [f"{each['name']}@{each['version']}" for each in ancestors] == [sung.card["base"]["model"]]
 
 
 def flip(path, at):

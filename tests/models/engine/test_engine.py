@@ -61,10 +61,16 @@ def test_a_request_gives_the_same_bits_in_any_company_and_order(
 
 
 @torch.inference_mode()
-def whole_pass(model: TinyDecoder, conditioning: Conditioning, codes_NK: NDArray[np.int64]) -> torch.Tensor:
-    """Logits_NKV of every step from one pass over the whole sequence."""
+def whole_pass(
+    model: TinyDecoder, conditioning: Conditioning, codes_NK: NDArray[np.int64], given: int
+) -> torch.Tensor:
+    """Logits_NKV of every step from one pass over the whole sequence, of which so many steps were given."""
     prefix, steps = len(conditioning.prefix_PD), len(codes_NK)
-    embedded = model.embed(torch.from_numpy(codes_NK[:-1]), torch.arange(prefix, prefix + steps - 1))
+    fed_NK = codes_NK.copy()
+    if conditioning.instead_N is not None:
+        instead_N1 = conditioning.instead_N[given:, None]
+        fed_NK[given:] = np.where(instead_N1 == FREE, fed_NK[given:], instead_N1)
+    embedded = model.embed(torch.from_numpy(fed_NK[:-1]), torch.arange(prefix, prefix + steps - 1))
     x_TD = torch.cat((conditioning.prefix_PD, embedded))
     if conditioning.added_ND is not None:
         x_TD[prefix - 1 :] += conditioning.added_ND
@@ -80,9 +86,10 @@ def test_decoding_step_by_step_follows_the_whole_forward_pass(
 ) -> None:
     asked = request(n, any_model, frames=60, prefix=1 + 20 * n, given=given_frames)
     codes_NK = decode(engine_for(any_model, cache_length=256), [asked])[str(n)]
-    logits_NKV = whole_pass(any_model, asked.conditioning, codes_NK.codes_NK).double()
+    given = int(np.flatnonzero((asked.given_NK == FREE).any(axis=1))[0])
+    logits_NKV = whole_pass(any_model, asked.conditioning, codes_NK.codes_NK, given).double()
     if asked.unconditional is not None:
-        without_NKV = whole_pass(any_model, asked.unconditional, codes_NK.codes_NK).double()
+        without_NKV = whole_pass(any_model, asked.unconditional, codes_NK.codes_NK, given).double()
         logits_NKV = without_NKV + asked.guidance_scale * (logits_NKV - without_NKV)
     free_NK = torch.from_numpy(asked.given_NK == FREE)
     codes = torch.from_numpy(codes_NK.codes_NK).clamp(max=ENTRIES - 1)
@@ -220,6 +227,10 @@ def test_a_constraint_is_obeyed_and_ends_the_sequence_or_leaves_it_exhausted() -
         ({"given": 6}, "none of the 8 steps"),
         ({"given_NK": np.full((4, 2), FREE)}, "2 codes a step asked of a model with 3"),
         ({"constraint": UntilEnd(3)}, "a constraint follows one code a step, not 3"),
+        (
+            {"conditioning": Conditioning(prefix_PD=rows(1, 3, 64), instead_N=np.full(4, FREE))},
+            "what is fed back is told of 4 of 8 steps",
+        ),
     ],
 )
 def test_requests_that_cannot_be_served_are_refused(model: TinyDecoder, changes: dict, message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_musiclm import model
 
 from models.engine.engine import Engine
-from models.engine.patterns import Delay, to_decode
+from models.engine.patterns import FREE, Delay, to_decode
 from models.engine.requests import Conditioning, Request
 from models.musiclm.stage import Stage, heard_by, paper, with_melody, without_melody
 from models.musiclm.training import delayed
@@ -23,15 +23,21 @@ def test_training_and_engine_lay_codes_out_alike(frames, codebooks, seed):
     assert np.array_equal(laid, Delay(16).spread(codes))
 
 
-def test_the_engine_plays_what_training_predicts():
+@pytest.mark.parametrize("forgotten", [0.0, 0.5, 1.0])
+def test_the_engine_plays_what_training_predicts(forgotten):
     stage = model().coarse
     prefix, semantic = torch.tensor([1, 5, 7]), torch.randint(12, (6,), generator=torch.Generator().manual_seed(0))
     added = with_melody(heard_by(semantic, 13), torch.arange(6) + 2, 13)
+    forgotten_N = np.random.default_rng(0).random(13) < forgotten
     engine = Engine(stage, slots=2, cache_length=128)
     with torch.inference_mode():
         request = Request(
             key="a",
-            conditioning=Conditioning(prefix_PD=stage.embed_prefix(prefix), added_ND=stage.embed_added(added)),
+            conditioning=Conditioning(
+                prefix_PD=stage.embed_prefix(prefix),
+                added_ND=stage.embed_added(added),
+                instead_N=np.where(forgotten_N, stage.config.hole, FREE),
+            ),
             given_NK=Delay(16).spread(to_decode(np.zeros((0, 2), dtype=np.int64), 12)),
             seed=0,
             stage="coarse",
@@ -42,7 +48,8 @@ def test_the_engine_plays_what_training_predicts():
         while not done:
             done = engine.step()
         codes = torch.from_numpy(done[0].codes_NK)
-        logits = stage(codes[None], prefix[None], torch.tensor([True]), added[None])[0]
+        lost_1N = torch.from_numpy(forgotten_N)[None]
+        logits = stage(codes[None], prefix[None], torch.tensor([True]), added[None], lost_1N)[0]
     free = codes != stage.config.hole
     assert torch.equal(logits.argmax(dim=-1)[free], codes[free])
     assert len(codes[free].unique()) > 2
