@@ -51,8 +51,8 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
     versions, corrupt = _readable(folders)
     matching = [v for v in versions if v.name == name and v.digest.startswith(digest)]
     if not digest:
-        superseded = {old for v in matching for old in v.config.get("supersedes", ())}
-        matching = [v for v in matching if v.digest not in superseded]
+        old = superseded(matching)
+        matching = [v for v in matching if v.digest not in old]
     if len(matching) == 1:
         return matching[0]
     if not matching and corrupt:  # it may be the one that is asked for
@@ -73,6 +73,11 @@ def follows_melody(version: ModelVersion) -> bool:
     if architecture == "musicgen":
         return bool(version.config.get("family") == "musicgen_melody")
     return architecture == "musiclm" and bool(version.config.get("follows_melody", False))
+
+
+def superseded(versions: Iterable[ModelVersion]) -> set[str]:
+    """Return the digests of the versions that others say they supersede: theirs is the name from then on."""
+    return {digest for version in versions for digest in version.config.get("supersedes", ())}
 
 
 def _readable(folders: Iterable[Path]) -> tuple[list[ModelVersion], list[CorruptModelError]]:

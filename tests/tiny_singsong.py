@@ -59,7 +59,7 @@ def model(base: Base, seed: int = 0, hearing: HearingConfig = HEARING) -> SingSo
 def sampling() -> Sampling:
     return Sampling(
         semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=2.0, window_s=1.0, given_s=0.4),
-        coarse=StageSampling(temperature=1.0, top_k=8, guidance_scale=1.5, window_s=0.8, given_s=0.4),
+        coarse=StageSampling(temperature=1.0, top_k=8, guidance_scale=1.5, window_s=0.8, given_s=0.4, forgetful=0.5),
         fine=StageSampling(temperature=0.5, top_k=0, guidance_scale=1.0, window_s=0.6, given_s=0.2),
     )
 

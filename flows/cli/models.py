@@ -35,13 +35,22 @@ def list_(as_json: JsonOption = False) -> None:
     """List the model versions that orders can use."""
     with errors_told():
         from flows.settings import load_settings
-        from models.registry import list_versions
+        from models.registry import list_versions, superseded
 
         versions = list_versions([load_settings().model_folder])
+        old = superseded(versions)
         if as_json:
-            answer_json({"models": [_described(each) for each in versions]})
+            answer_json({"models": [_described(each) | {"superseded": each.digest in old} for each in versions]})
         else:
-            rows = [(each.name, each.kind, each.digest, str(each.path)) for each in versions]
+            rows = [
+                (
+                    each.name,
+                    f"{each.kind}{' (superseded)' if each.digest in old else ''}",
+                    each.digest,
+                    str(each.path),
+                )
+                for each in versions
+            ]
             table(("model", "kind", "digest", "folder"), rows, whole=("model", "digest"))
 
 

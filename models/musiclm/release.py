@@ -60,7 +60,8 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
     }
     if start is not None:
         lent = [name for name, _ in model.named_children() if name not in TRAINED_ON]
-        settings |= {"lent": part_digests(whole_tensors(start), lent), "supersedes": [start.digest]}
+        older = start.config.get("supersedes", [])
+        settings |= {"lent": part_digests(whole_tensors(start), lent), "supersedes": [start.digest, *older]}
         packed = {name: tensor for name, tensor in packed.items() if name.partition(".")[0] in TRAINED_ON}
     front = {
         "name": NAME,

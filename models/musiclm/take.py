@@ -66,6 +66,14 @@ def sampling_from(values: Mapping[str, Mapping[str, Any]]) -> Sampling:
     return Sampling(**{name: StageSampling(**values[name]) for name in STAGES})
 
 
+def forgotten(share: float, seed: int, stage: str, steps: int, hole: int) -> NDArray[np.int64] | None:
+    """Return instead_N for a window: a hole at the share of its steps whose codes are not given back, if any is."""
+    if not share:
+        return None
+    drawn_N = [uniform(seed, f"{stage}/forgotten", step) < share for step in range(steps)]
+    return np.where(drawn_N, hole, FREE)
+
+
 @dataclass(slots=True, eq=False)
 class Take:
     """A take on its way."""
@@ -143,11 +151,8 @@ class Take:
         )
 
     def _conditioning(self, name: StageName, number: int, told_P: Tensor | None, added_ND: Tensor) -> Conditioning:
-        stage, instead_N, share = self.model.stage(name), None, self.sampling.of(name).forgetful
-        if share:
-            drawn = f"{name}/{self.number}/{number}/forgotten"
-            forgotten_N = [uniform(self.seed, drawn, step, 0) < share for step in range(len(added_ND))]
-            instead_N = np.where(forgotten_N, stage.config.hole, FREE)
+        stage, share = self.model.stage(name), self.sampling.of(name).forgetful
+        instead_N = forgotten(share, self.seed, f"{name}/{self.number}/{number}", len(added_ND), stage.config.hole)
         return Conditioning(prefix_PD=stage.embed_prefix(told_P), added_ND=added_ND, instead_N=instead_N)
 
     @property

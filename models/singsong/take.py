@@ -20,7 +20,7 @@ from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
 from models.musiclm.model import STAGES, StageName
 from models.musiclm.stage import heard_by
-from models.musiclm.take import Sampling
+from models.musiclm.take import Sampling, forgotten
 from models.musiclm.windows import Window
 from models.singsong.model import SingSong
 
@@ -86,7 +86,7 @@ class SungTake:
         sampling = self.sampling.of(name)
         given_WK = self.made[name][window.start : window.start + window.given]
         given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
-        told, untold = self._conditioning(name, window, len(given_NK))
+        told, untold = self._conditioning(name, number, window, len(given_NK))
         guided = untold is not None and sampling.guidance_scale != 1.0
         return Request(
             key=f"{self.key}/{self.number}",
@@ -100,15 +100,18 @@ class SungTake:
             top_k=sampling.top_k,
         )
 
-    def _conditioning(self, name: StageName, window: Window, steps: int) -> tuple[Conditioning, Conditioning | None]:
+    def _conditioning(
+        self, name: StageName, number: int, window: Window, steps: int
+    ) -> tuple[Conditioning, Conditioning | None]:
         """Return what a window is told, and what its twin is told that hears no vocals."""
         decoder = self.model.decoder(name)
-        device = decoder.start_1D.device
+        device, share = decoder.start_1D.device, self.sampling.of(name).forgetful
+        instead_N = forgotten(share, self.seed, f"{name}/{self.number}/{number}", steps, decoder.config.hole)
         if name == "fine":
             codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
             frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
             added_ND = decoder.embed_added(codes_WK[frames])
-            return Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=added_ND), None
+            return Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=added_ND, instead_N=instead_N), None
         stage = self.model.stage(name)
         vocals_GA, guide_GH = self._vocals(name, window)
         heard_ND = stage.hear(vocals_GA.to(device)[None], guide_GH.to(device)[None], steps)[0]
@@ -118,8 +121,8 @@ class SungTake:
             added_ND = decoder.embed_added(heard_by(tokens_Q, steps))
             heard_ND, unheard_ND = heard_ND + added_ND, unheard_ND + added_ND
         return (
-            Conditioning(prefix_PD=decoder.embed_prefix(self.prefix_P), added_ND=heard_ND),
-            Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=unheard_ND),
+            Conditioning(prefix_PD=decoder.embed_prefix(self.prefix_P), added_ND=heard_ND, instead_N=instead_N),
+            Conditioning(prefix_PD=decoder.embed_prefix(None), added_ND=unheard_ND, instead_N=instead_N),
         )
 
     def _vocals(self, name: StageName, window: Window) -> tuple[Tensor, Tensor]:

@@ -19,15 +19,19 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def trained_on(tmp_path, start):
+def training(tmp_path):
+    (tmp_path / "training" / "clips").mkdir(parents=True)
+    (tmp_path / "training" / "clips" / "manifest.json").write_text(json.dumps({"isBasedOn": []}))
+    return tmp_path / "training"
+
+
+@pytest.fixture
+def trained_on(start, training):
     """A version whose semantic and coarse stages were trained on, beside the one it began at."""
     model, other = load_model(start, "cpu", torch.float32), tiny_musiclm.model(seed=7)
     for name in TRAINED_ON:
         getattr(model, name).load_state_dict(getattr(other, name).state_dict())
-    training = tmp_path / "training"
-    (training / "clips").mkdir(parents=True)
-    (training / "clips" / "manifest.json").write_text(json.dumps({"isBasedOn": []}))
-    return release(model, training, tmp_path / "models" / "second", start)
+    return release(model, training, start.path.with_name("second"), start)
 
 
 def test_it_has_its_own_parts_and_the_lent_ones_bit_for_bit(start, trained_on):
@@ -54,3 +58,10 @@ def test_it_is_refused_where_nobody_has_the_parts_it_lacks(tmp_path, start, trai
     write_version(start.path, mended.packed(), dict(start.config), "---\nname: musiclm-small\n---\n")
     with pytest.raises(UnusableModelError, match=r"musiclm-small@sha256:.* has another codec"):
         load_model(trained_on, "cpu", torch.float32)
+
+
+def test_what_goes_on_from_it_borrows_from_the_first_and_supersedes_both(start, training, trained_on):
+    third = release(load_model(trained_on, "cpu", torch.float32), training, start.path.with_name("third"), trained_on)
+    assert third.config["supersedes"] == [trained_on.digest, start.digest]
+    assert third.config["lent"] == trained_on.config["lent"]
+    assert load_generator(third, slots=1).version.digest == third.digest
