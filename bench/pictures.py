@@ -14,7 +14,7 @@ from bench.support import finish, parser
 from models.evaluation.clip import Clip
 from models.evaluation.spectrogram import write_spectrograms
 from models.musiclm.evaluation import make
-from models.musiclm.release import PARTS
+from models.musiclm.release import runs
 from models.registry import find_version, load_generator
 from models.training.curves import plot_curves
 
@@ -31,7 +31,7 @@ def main() -> None:
     clips = [Clip(wave, 16_000, prompt=prompt) for wave, prompt in zip(waves, PROMPTS, strict=True)]
     write_spectrograms(clips, IMAGES / "soundscapes.jpg")
     if given.training is not None:
-        plot_curves([given.training / name for name in PARTS], IMAGES / "curves.png")
+        plot_curves(runs(given.training), IMAGES / "curves.png")
     files = {path.name: path.stat().st_size for path in (IMAGES / "soundscapes.jpg", IMAGES / "curves.png")}
     print("\n".join(f"{name}: {size} bytes" for name, size in files.items()))
     finish("pictures", files, as_json=given.json)

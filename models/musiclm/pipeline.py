@@ -33,7 +33,7 @@ from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
 from models.musiclm.model import MusicLM, MusicLMConfig, StageName, load_model
-from models.musiclm.release import PARTS, release
+from models.musiclm.release import release, runs
 from models.musiclm.stage import Stage, small
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
 from models.musiclm.training import StageTrainee
@@ -222,8 +222,7 @@ class Pipeline:
             }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
-            trained = [path for name in PARTS if (path := self._paths.part(name)).is_dir()]
-            plot_curves(trained, self._paths.part("curves.png"))
+            plot_curves(runs(self._out), self._paths.part("curves.png"))
             release(model, self._out, self._paths.part("version"), self._start)
 
     def _render(self) -> None:

@@ -71,11 +71,15 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
         **({} if start is None else {"begun_at": start.reference}),
         "training_data": training_data(training / "clips" / "manifest.json"),
-        "training": {name: spent(training / name) for name in PARTS if (training / name).is_dir()}
-        | {"torch": str(torch.__version__)},
+        "training": {run.name: spent(run) for run in runs(training)} | {"torch": str(torch.__version__)},
         "metrics": {},
     }
     return write_version(folder, packed, settings, card_text(front, _BODY.read_text(encoding="utf-8")))
+
+
+def runs(training: Path) -> list[Path]:
+    """Return the runs of the parts that were trained in a pipeline's folder."""
+    return [run for name in PARTS if (run := training / name).is_dir()]
 
 
 def training_data(manifest: Path) -> dict[str, Any]:
