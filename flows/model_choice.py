@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from db.model_versions import NewModelVersion
 from flows.errors import OrderError
 from flows.order import Kind, Order, check_controls
 from flows.settings import Settings
 from models.generator import MELODY
-from models.registry import find_version, follows_melody, list_versions
+from models.registry import find_version, follows_melody, list_versions, superseded
 from models.weights import ModelVersion, UnknownModelError
 
 
@@ -55,9 +55,11 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
     return newest(makers)
 
 
-def newest(versions: Iterable[ModelVersion]) -> ModelVersion:
-    """Return the version that was made last, by its card."""
-    return max(versions, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
+def newest(versions: Sequence[ModelVersion]) -> ModelVersion:
+    """Return the version that was made last, by its card, of those that no other supersedes."""
+    old = superseded(versions)
+    current = [version for version in versions if version.digest not in old]
+    return max(current, key=lambda version: (str(version.card.get("created", "")), version.name, version.digest))
 
 
 def registration(version: ModelVersion) -> NewModelVersion:
