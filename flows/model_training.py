@@ -40,9 +40,9 @@ def check_training(model: str, step: str | None, start: ModelVersion | None = No
 def steps_of(model: str, start: ModelVersion | None = None) -> tuple[str | None, ...]:
     """Return the steps of a model's training, in order; (None,) for one that has no parts."""
     if model == "musiclm-small":
-        from models.musiclm.pipeline import FOLLOWING, STEPS
+        from models.musiclm.pipeline import steps_from
 
-        return STEPS if start is None else FOLLOWING
+        return steps_from(start)
     if model == "singsong-small":
         from models.singsong.pipeline import STEPS as SINGSONG_STEPS
 
@@ -131,7 +131,7 @@ def _train_musiclm(
     from models.material.clips import ClipsError
     from models.material.synth import SynthError
     from models.mulan.sentences import SentencesError
-    from models.musiclm.pipeline import FOLLOWING, STEPS, Pipeline, PipelineError
+    from models.musiclm.pipeline import Pipeline, PipelineError, steps_from
     from models.score.corpus import CorpusError
     from models.training.run import RunError
 
@@ -139,7 +139,7 @@ def _train_musiclm(
     torch.set_num_threads(1 if step else workers)  # a step alone is meant to run beside others
     pipeline = Pipeline(data, out, workers=workers, device=device, report=report, start=start)
     try:
-        for name in (step,) if step else STEPS if start is None else FOLLOWING:
+        for name in (step,) if step else steps_from(start):
             pipeline.step(name)
     except (AmbienceError, ClipsError, CorpusError, PipelineError, RunError, SentencesError, SynthError) as error:
         raise TrainingError(str(error)) from error

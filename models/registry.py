@@ -137,8 +137,7 @@ def _load(version: ModelVersion, architecture: str, backend: BackendChoice, devi
     if architecture == "singsong":
         from models.singsong.generator import SingSongGenerator
 
-        folders = (SHIPPED, version.path.parent)  # where the MusicLM may lie that it plays through
-        return SingSongGenerator(version, folders, backend=backend, device=device, slots=slots)
+        return SingSongGenerator(version, backend=backend, device=device, slots=slots)
     from models.musiclm.generator import MusicLMGenerator
 
     return MusicLMGenerator(version, backend=backend, device=device, slots=slots)

@@ -42,15 +42,8 @@ def list_(as_json: JsonOption = False) -> None:
         if as_json:
             answer_json({"models": [_described(each) | {"superseded": each.digest in old} for each in versions]})
         else:
-            rows = [
-                (
-                    each.name,
-                    f"{each.kind}{' (superseded)' if each.digest in old else ''}",
-                    each.digest,
-                    str(each.path),
-                )
-                for each in versions
-            ]
+            kinds = [each.kind + " (superseded)" * (each.digest in old) for each in versions]
+            rows = [(v.name, kind, v.digest, str(v.path)) for v, kind in zip(versions, kinds, strict=True)]
             table(("model", "kind", "digest", "folder"), rows, whole=("model", "digest"))
 
 

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from models.mulan.model import Mulan
 from models.mulan.sentences import Sentences, load_sentences
-from models.musiclm.lending import whole_tensors
+from models.musiclm.lending import part_state, whole_tensors
 from models.musiclm.model import config_from
-from models.packing import unpack
 from models.weights import CorruptModelError, ModelVersion
 
-_PART = "mulan."
 _LISTENED_S = 30.0  # from the middle of a piece: as much as tells it from others
 
 
@@ -35,12 +33,7 @@ class JointSpace:
         self.version = version
         try:
             self._mulan = Mulan(config_from(version.config["parts"]).mulan)
-            packed = {
-                name.removeprefix(_PART): tensor
-                for name, tensor in whole_tensors(version).items()
-                if name.startswith(_PART)
-            }
-            self._mulan.load_state_dict(unpack(packed), strict=True)
+            self._mulan.load_state_dict(part_state(whole_tensors(version), "mulan"), strict=True)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CorruptModelError(f"{version.path} has no MuLan of this code: {error}") from error
         self._mulan.eval().requires_grad_(requires_grad=False)

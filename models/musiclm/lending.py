@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from models.packing import unpack
 from models.registry import SHIPPED
 from models.weights import ModelVersion, UnusableModelError, load_tensors, read_version
 
@@ -38,18 +39,23 @@ def whole_tensors(version: ModelVersion) -> dict[str, Tensor]:
         UnusableModelError: no MusicLM has the parts that it lacks.
     """
     own, lent = load_tensors(version, "cpu"), version.config.get("lent", {})
-    return own | find_lent(lent, (SHIPPED, version.path.parent))[1] if lent else own
+    return own | find_lent(lent, version)[1] if lent else own
 
 
-def find_lent(wanted: Mapping[str, str], folders: Iterable[Path]) -> tuple[ModelVersion, dict[str, Tensor]]:
-    """Return the first MusicLM in `folders` that has all parts with these digests, and the tensors of these.
+def part_state(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the state of one part, of the tensors of a version."""
+    return unpack({name.removeprefix(f"{part}."): tensor for name, tensor in _of_part(tensors, part).items()})
+
+
+def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[ModelVersion, dict[str, Tensor]]:
+    """Return the first MusicLM that ships or lies beside `borrower` and has all parts with these digests, and these.
 
     Raises:
         UnusableModelError: none has; the message names the parts that differ.
         CorruptModelError: one cannot be read.
     """
     differing: dict[str, list[str]] = {}
-    for version in _lenders(folders):
+    for version in _lenders((SHIPPED, borrower.path.parent)):
         tensors = load_tensors(version, "cpu")
         found = part_digests(tensors, wanted)
         other = [part for part, digest in wanted.items() if found[part] != digest]

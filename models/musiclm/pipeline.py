@@ -8,7 +8,7 @@
 
 Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
 side by side, in processes of their own. A pipeline may begin at a version: it then has the parts that would be
-trained first, and only the steps in FOLLOWING train.
+trained first, and takes only the steps in _FOLLOWING.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from models.mulan.model import Mulan
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, caption_vectors
 from models.musiclm import recipes
-from models.musiclm.model import MusicLM, MusicLMConfig, StageName, load_model
+from models.musiclm.model import MusicLM, MusicLMConfig, load_model
 from models.musiclm.release import release, runs
 from models.musiclm.stage import Stage, small
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
-from models.musiclm.training import StageTrainee
+from models.musiclm.training import StageTrainee, StageTrainingConfig
 from models.soundstream.codec import SoundStream
 from models.soundstream.training import CodecTrainee
 from models.training.curves import plot_curves
@@ -65,11 +65,16 @@ STEPS = (
     "coarse-following",
     "release",
 )
-FOLLOWING = ("clips", "tokens", "codes", "melodies", "semantic-following", "coarse-following", "release")
-_PART_OF_VERSION = {  # where the parts that FOLLOWING does not train are in a version
+_FOLLOWING = ("clips", "tokens", "codes", "melodies", "semantic-following", "coarse-following", "release")
+_PART_OF_VERSION = {  # where the parts that _FOLLOWING does not train are in a version
     "codec": "codec", "decoder": "codec", "joint": "mulan", "semantic": "semantic_model", "melody": "melody",
     "fine-stage": "fine", "semantic-melody": "semantic", "coarse-melody": "coarse",
 }  # fmt: skip
+
+
+def steps_from(start: ModelVersion | None) -> tuple[str, ...]:
+    """Return the steps of a pipeline that begins at a version, or at nothing, in order."""
+    return STEPS if start is None else _FOLLOWING
 
 
 class PipelineError(Exception):
@@ -108,29 +113,29 @@ class Pipeline:
         """Make one step, or go on with it; one that is done already is not made again.
 
         Raises:
-            PipelineError: what it depends on is not there, or the version that this begins at has what it makes.
+            PipelineError: what it depends on is not there.
             RunError: its folder holds a run of another configuration.
             CorpusError, AmbienceError, SynthError: material or what plays it is missing.
         """
-        if self._start is not None and name not in FOLLOWING:
-            raise PipelineError(
-                f"{self._start.name} has what the step {name!r} makes; what goes on from it: {', '.join(FOLLOWING)}"
-            )
         steps: dict[str, Callable[[], object]] = {
             "clips": self._render,
             "codec": self._train_codec,
             "joint": self._train_joint,
             "semantic": self._train_semantic,
             "tokens": lambda: self.tokens,
-            "semantic-stage": lambda: self._train_stage("semantic"),
+            "semantic-stage": lambda: self._train_stage(
+                "semantic-stage", recipes.stage("semantic", self.clips.manifest_digest)
+            ),
             "codes": lambda: self.codes_NFK,
             "decoder": self._train_decoder,
-            "coarse-stage": lambda: self._train_stage("coarse"),
-            "fine-stage": lambda: self._train_stage("fine"),
+            "coarse-stage": lambda: self._train_stage(
+                "coarse-stage", recipes.stage("coarse", self.clips.manifest_digest)
+            ),
+            "fine-stage": lambda: self._train_stage("fine-stage", recipes.stage("fine", self.clips.manifest_digest)),
             "melodies": lambda: self.melodies_NQ,
             "melody": self._train_melody_net,
-            "semantic-melody": lambda: self._train_on("semantic"),
-            "coarse-melody": lambda: self._train_on("coarse"),
+            "semantic-melody": lambda: self._train_melodic("semantic"),
+            "coarse-melody": lambda: self._train_melodic("coarse"),
             "semantic-following": lambda: self._train_to_follow("semantic"),
             "coarse-following": lambda: self._train_to_follow("coarse"),
             "release": self._release,
@@ -255,33 +260,27 @@ class Pipeline:
         trainee = MelodyTrainee(config, self.clips, self.melodies_NQ, self._device)
         self._run("melody", trainee, schedule, config, lambda: trainee.average.module)
 
-    def _train_stage(self, kind: StageName) -> None:
-        config, schedule = recipes.stage(kind, self.clips.manifest_digest)
-        trainee = StageTrainee(
-            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
-            self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
-        )  # fmt: skip
-        self._run(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
-
-    def _train_on(self, kind: Literal["semantic", "coarse"]) -> None:
-        config, schedule = recipes.with_melody(kind, self.clips.manifest_digest)
+    def _train_melodic(self, kind: Literal["semantic", "coarse"]) -> None:
         first = Stage(recipes.stage(kind, "")[0].stage)
-        trainee = StageTrainee(
-            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
-            self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
-            melodies_NQ=self.melodies_NQ, start=self._trained(f"{kind}-stage", first),
-        )  # fmt: skip
-        self._run(f"{kind}-melody", trainee, schedule, config, lambda: trainee.average.module)
+        recipe = recipes.with_melody(kind, self.clips.manifest_digest)
+        self._train_stage(f"{kind}-melody", recipe, self._trained(f"{kind}-stage", first))
 
     def _train_to_follow(self, kind: Literal["semantic", "coarse"]) -> None:
-        start = "" if self._start is None else self._start.digest
-        config, schedule = recipes.following(kind, self.clips.manifest_digest, start)
+        digest = "" if self._start is None else self._start.digest
+        recipe = recipes.following(kind, self.clips.manifest_digest, digest)
+        self._train_stage(f"{kind}-following", recipe, self._trained(f"{kind}-melody", Stage(recipe[0].stage)))
+
+    def _train_stage(
+        self, name: str, recipe: tuple[StageTrainingConfig, Schedule], start: Stage | None = None
+    ) -> None:
+        """Train a stage, from nothing or on from what it was."""
+        config, schedule = recipe
         trainee = StageTrainee(
-            config, self.tokens, None if kind == "semantic" else self.codes_NFK,
+            config, self.tokens, None if config.kind == "semantic" else self.codes_NFK,
             self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
-            melodies_NQ=self.melodies_NQ, start=self._trained(f"{kind}-melody", Stage(config.stage)),
+            melodies_NQ=self.melodies_NQ if config.stage.melody else None, start=start,
         )  # fmt: skip
-        self._run(f"{kind}-following", trainee, schedule, config, lambda: trainee.average.module)
+        self._run(name, trainee, schedule, config, lambda: trainee.average.module)
 
     def _run(
         self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]

@@ -47,6 +47,13 @@ class StageSampling:
         """Return the windows in frames."""
         return Windowing(round(self.window_s * frame_rate_hz), round(self.given_s * frame_rate_hz))
 
+    def instead(self, seed: int, window: str, steps: int, hole: int) -> NDArray[np.int64] | None:
+        """Return instead_N of a window (`Conditioning`): a hole where codes are not given back, if any are not."""
+        if not self.forgetful:
+            return None
+        drawn_N = [uniform(seed, f"{window}/forgotten", step) < self.forgetful for step in range(steps)]
+        return np.where(drawn_N, hole, FREE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -64,14 +71,6 @@ class Sampling:
 def sampling_from(values: Mapping[str, Mapping[str, Any]]) -> Sampling:
     """Read the sampling of a version's configuration."""
     return Sampling(**{name: StageSampling(**values[name]) for name in STAGES})
-
-
-def forgotten(share: float, seed: int, stage: str, steps: int, hole: int) -> NDArray[np.int64] | None:
-    """Return instead_N for a window: a hole at the share of its steps whose codes are not given back, if any is."""
-    if not share:
-        return None
-    drawn_N = [uniform(seed, f"{stage}/forgotten", step) < share for step in range(steps)]
-    return np.where(drawn_N, hole, FREE)
 
 
 @dataclass(slots=True, eq=False)
@@ -138,22 +137,21 @@ class Take:
         untold_ND = added_ND
         if guided and self._melodic:
             untold_ND = self._added(name, window, len(given_NK), torch.full_like(self.melody_Q, UNTOLD))
+        label = f"{name}/{self.number}/{number}"
+        instead_N = sampling.instead(self.seed, label, len(given_NK), stage.config.hole)
         return Request(
             key=f"{self.key}/{self.number}",
-            conditioning=self._conditioning(name, number, told, added_ND),
-            unconditional=self._conditioning(name, number, None, untold_ND) if guided else None,
+            conditioning=Conditioning(prefix_PD=stage.embed_prefix(told), added_ND=added_ND, instead_N=instead_N),
+            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=untold_ND, instead_N=instead_N)
+            if guided
+            else None,
             guidance_scale=sampling.guidance_scale,
             given_NK=given_NK,
             seed=self.seed,
-            stage=f"{name}/{self.number}/{number}",
+            stage=label,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
         )
-
-    def _conditioning(self, name: StageName, number: int, told_P: Tensor | None, added_ND: Tensor) -> Conditioning:
-        stage, share = self.model.stage(name), self.sampling.of(name).forgetful
-        instead_N = forgotten(share, self.seed, f"{name}/{self.number}/{number}", len(added_ND), stage.config.hole)
-        return Conditioning(prefix_PD=stage.embed_prefix(told_P), added_ND=added_ND, instead_N=instead_N)
 
     @property
     def _melodic(self) -> bool:

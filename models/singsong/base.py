@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
 from models.mulan.model import Mulan
-from models.musiclm.lending import find_lent, part_digests, whole_tensors
+from models.musiclm.lending import find_lent, part_digests, part_state, whole_tensors
 from models.musiclm.model import MusicLM, config_from
 from models.musiclm.stage import Stage
 from models.packing import unpack
@@ -45,19 +44,19 @@ def read_base(version: ModelVersion) -> tuple[MusicLM, Base]:
     return model, Base(model.codec, model.mulan, model.semantic_model, model.fine, part_digests(tensors, PARTS))
 
 
-def find_base(wanted: Mapping[str, str], folders: Iterable[Path]) -> Base:
-    """Return the parts with these digests, from the first MusicLM in `folders` that has them all.
+def find_base(wanted: Mapping[str, str], borrower: ModelVersion) -> Base:
+    """Return the parts with these digests, from the first MusicLM that ships or lies beside a version and has them.
 
     Raises:
         UnusableModelError: none has; the message names the parts that differ.
         CorruptModelError: one cannot be read.
     """
-    version, tensors = find_lent(wanted, folders)
-    config, state = config_from(version.config["parts"]), unpack(tensors)
+    lender, tensors = find_lent(wanted, borrower)
+    config = config_from(lender.config["parts"])
     codec, mulan = SoundStream(config.codec), Mulan(config.mulan)
     semantic_model, fine = W2vBert(config.semantic_model), Stage(config.fine)
     for name, part in (("codec", codec), ("mulan", mulan), ("semantic_model", semantic_model), ("fine", fine)):
-        part.load_state_dict({k.removeprefix(f"{name}."): x for k, x in state.items() if k.startswith(f"{name}.")})
+        part.load_state_dict(part_state(tensors, name))
         freeze(part)
     return Base(codec, mulan, semantic_model, fine, dict(wanted))
 

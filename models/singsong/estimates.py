@@ -28,11 +28,16 @@ class Estimates:
     key_lead: float
     notes_heard: bool
 
+    @property
+    def told_key(self) -> str | None:
+        """The name of the key, if a note was heard that could have one."""
+        return self.key.name if self.notes_heard else None
+
     def as_dict(self) -> dict[str, float | str | None]:
-        """Return what lineage keeps: no key if no note was heard."""
+        """Return what lineage keeps."""
         return {
             "tempo_bpm": self.tempo_bpm, "tempo_certainty": self.tempo_certainty,
-            "key": self.key.name if self.notes_heard else None, "key_lead": self.key_lead,
+            "key": self.told_key, "key_lead": self.key_lead,
         }  # fmt: skip
 
 

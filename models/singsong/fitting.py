@@ -1,6 +1,6 @@
 """How well an accompaniment goes with what is sung: what takes are chosen by.
 
-Shapes: T samples, G frames of the vocals.
+Shapes: T samples, G frames of the vocals, C = 12 pitch classes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.score.controls import Key
 from models.score.key import nearness
-from models.singsong.features import chroma, onset_strength
+from models.singsong.features import Frames, chroma, onset_strength
 from models.singsong.hearing import LOWEST_NOTE
 
 _SMOOTH_S = 1.0
@@ -49,10 +49,12 @@ def fit(
     rate_hz: float,
 ) -> Fit:
     """Return how an accompaniment goes with notes, pulse and key of a voice, at `rate_hz` frames a second."""
+    played_GC = chroma(accompaniment_T, sample_rate_hz, rate_hz)
+    frames = int(len(accompaniment_T) / sample_rate_hz * rate_hz)
     return Fit(
-        in_tune=round(fits(accompaniment_T, sample_rate_hz, notes_G, rate_hz), 6),
+        in_tune=round(fits(played_GC[:frames], notes_G, rate_hz), 6),
         in_time=round(in_time(accompaniment_T, sample_rate_hz, pulse_G, rate_hz), 6),
-        in_key=round(nearness(chroma(accompaniment_T, sample_rate_hz, rate_hz).mean(axis=0), key), 6),
+        in_key=round(nearness(played_GC.mean(axis=0), key), 6),
     )
 
 
@@ -67,22 +69,19 @@ def in_time(
     return float(np.corrcoef(onsets_G, expected_G[:frames])[0, 1])
 
 
-def fits(
-    accompaniment_T: NDArray[np.float32], sample_rate_hz: int, notes_G: NDArray[np.int64], rate_hz: float
-) -> float:
-    """Return how well an accompaniment goes with the notes sung: how much more of it lies on them than on average.
+def fits(played_GC: Frames, notes_G: NDArray[np.int64], rate_hz: float) -> float:
+    """Return how well a chroma goes with the notes sung: how much more of it lies on them than on average.
 
     Frames are compared over a second, as a chord goes with the notes around it; 0 is chance, 1 is unison throughout.
     """
-    frames = min(len(notes_G), int(len(accompaniment_T) / sample_rate_hz * rate_hz))
+    frames = min(len(notes_G), len(played_GC))
     sung = np.zeros((frames, 12))
     heard = notes_G[:frames] > 0
     sung[np.flatnonzero(heard), (notes_G[:frames][heard] + LOWEST_NOTE - 1) % 12] = 1
     width = max(round(_SMOOTH_S * rate_hz), 1)
     smooth = np.ones(width) / width
-    played = chroma(accompaniment_T, sample_rate_hz, rate_hz)[:frames]
     sung, played = (
-        np.stack([np.convolve(x, smooth, mode="same") for x in part.T], axis=1) for part in (sung, played)
+        np.stack([np.convolve(x, smooth, mode="same") for x in part.T], axis=1) for part in (sung, played_GC[:frames])
     )
     usual = played.mean(axis=1)
     agreeing = (sung * played).sum(axis=1) - sung.sum(axis=1) * usual

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import rfc8785
@@ -86,10 +85,8 @@ class _Item:
 class SingSongGenerator:
     """Makes accompaniments with one version of a SingSong."""
 
-    def __init__(
-        self, version: ModelVersion, folders: Sequence[Path], *, backend: BackendChoice, device: str, slots: int
-    ) -> None:
-        """Load the weights, and from `folders` the MusicLM that it plays through.
+    def __init__(self, version: ModelVersion, *, backend: BackendChoice, device: str, slots: int) -> None:
+        """Load the weights, and the MusicLM that it plays through.
 
         Raises:
             CorruptModelError: they do not fit the configuration or this code.
@@ -98,7 +95,7 @@ class SingSongGenerator:
         """
         torch.set_num_threads(backend.threads)
         self.version, self.slots = version, slots
-        self._model = load_model(version, folders, device, backend.model_dtype)
+        self._model = load_model(version, device, backend.model_dtype)
         self._device = torch.device(device)
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
@@ -216,7 +213,7 @@ class SingSongGenerator:
                 "sample_rate_hz": mixed.sample_rate_hz,
                 "loudness_lufs": mixed.loudness_lufs,
                 "vocals_tempo_bpm": item.estimates.tempo_bpm,
-                "vocals_key": item.estimates.as_dict()["key"],
+                "vocals_key": item.estimates.told_key,
                 "warnings": list(item.warnings),
             },
         )
@@ -245,12 +242,11 @@ class SingSongGenerator:
         notes_G = self._model.hearing.notes(heard_T)
         notes_G = notes_G.repeat(round(len(tokens_GA) / len(notes_G)))[: len(tokens_GA)]
         guess_GH = self._guess(tokens_GA)
-        beating = pulse(
-            heard_T, self._rate, notes_G, guess_GH[:, -1].cpu().numpy(), self._model.hearing.frame_rate_hz
-        )  # fmt: skip
+        guessed_GH = guess_GH.cpu().numpy()
+        beating = pulse(heard_T, self._rate, notes_G, guessed_GH[:, -1], self._model.hearing.frame_rate_hz)
         pulse_G = torch.from_numpy(beating.strength_G).to(guess_GH)
-        estimates = estimate(beating, notes_G, guess_GH.cpu().numpy())
-        if not (notes_G > 0).any():
+        estimates = estimate(beating, notes_G, guessed_GH)
+        if not estimates.notes_heard:
             warnings.append("no note is heard in it: the accompaniment has nothing to follow")
         hearing = self._model.config.hearing
         record = StageRecord(

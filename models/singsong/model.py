@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,8 +104,8 @@ class SingSong(nn.Module):
         return tensors
 
 
-def load_model(version: ModelVersion, folders: Iterable[Path], device: str, dtype: torch.dtype) -> SingSong:
-    """Load a version and, from `folders`, the MusicLM it plays through: stages in `dtype`, the rest in float32.
+def load_model(version: ModelVersion, device: str, dtype: torch.dtype) -> SingSong:
+    """Load a version and the MusicLM it plays through: stages in `dtype`, the rest in float32.
 
     Raises:
         CorruptModelError: configuration and weights do not fit each other or this code.
@@ -116,7 +115,7 @@ def load_model(version: ModelVersion, folders: Iterable[Path], device: str, dtyp
         config = config_from(version.config["parts"])
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptModelError(f"{version.path / 'config.json'}: {type(error).__name__}: {error}") from error
-    base = find_base(config.base, folders)
+    base = find_base(config.base, version)
     try:
         model = SingSong(config, base)
         model.load_state_dict(unpack(load_tensors(version, "cpu")), strict=True)

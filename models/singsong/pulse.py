@@ -37,6 +37,37 @@ class Pulse:
     certainty: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Combs:
+    """Combs of Gaussian teeth, as sums of cosines, of all periods (in seconds) and phases."""
+
+    periods_P: Frames
+    waves_PMG: NDArray[np.complex128]
+    heights_PM: Frames
+    phases_SM: NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, frames: int, rate_hz: float) -> _Combs:
+        """Return combs over so many frames."""
+        periods_P, partials_M = 60 / np.geomspace(_SLOWEST_BPM, _FASTEST_BPM, _PERIODS), np.arange(1, _PARTIALS + 1)
+        times_G = (np.arange(frames) + 0.5) / rate_hz
+        turns_PMG = partials_M[:, None] * (times_G / periods_P[:, None])[:, None]
+        heights_PM = np.exp(-2 * (np.pi * partials_M * _TOOTH_S / periods_P[:, None]) ** 2)
+        heights_PM /= np.sqrt((heights_PM**2).sum(axis=1, keepdims=True) / 2)  # every comb has spread 1
+        phases_SM = np.exp(2j * np.pi * np.arange(_PHASES)[:, None] / _PHASES * partials_M)
+        return cls(periods_P, np.exp(-2j * np.pi * turns_PMG), heights_PM, phases_SM)
+
+    def fitted(self, spread_G: Frames) -> tuple[Frames, Frames]:
+        """Return the mean comb, and how likely each period is."""
+        found_PM = self.waves_PMG @ spread_G * self.heights_PM
+        fit_PS = np.real(found_PM @ self.phases_SM.T) / np.sqrt(max(len(spread_G), 1))
+        octaves_P = np.log2(60 / self.periods_P / _LIKELY_BPM)
+        likely_PS = np.exp(fit_PS - fit_PS.max() - 0.5 * (octaves_P[:, None] / _SPREAD_OCTAVES) ** 2)
+        likely_PS /= likely_PS.sum()
+        mean_PM = (likely_PS @ self.phases_SM.conj()) * self.heights_PM
+        return np.real(np.einsum("pm,pmg->g", mean_PM, self.waves_PMG.conj())), likely_PS.sum(axis=1)
+
+
 def pulse(
     voice_T: NDArray[np.float32],
     sample_rate_hz: int,
@@ -64,40 +95,19 @@ def pulse_of(begun_G: Frames, rate_hz: float) -> Pulse:
     last = max(len(begun_G) - window, 0)
     starts = sorted({*range(0, last, window // 2), last})  # half of a window further, and one that ends at the end
     strength_G, weight_G = np.zeros(len(begun_G)), np.zeros(len(begun_G))
-    likely_P = np.zeros(_PERIODS)
+    likely_P, combs = np.zeros(_PERIODS), _Combs.of(min(window, len(begun_G)), rate_hz)
+    fading_G = np.hanning(len(combs.waves_PMG[0, 0]) + 2)[1:-1]
     for start in starts:
         part = slice(start, start + window)
-        found_G, found_P = _fitted(_spread(begun_G[part]), rate_hz)
-        fading_G = np.hanning(len(found_G) + 2)[1:-1]
+        found_G, found_P = combs.fitted(_spread(begun_G[part]))
         strength_G[part] += fading_G * found_G
         weight_G[part] += fading_G
         likely_P += found_P / len(starts)
-    periods_P = _periods_s()
+    periods_P = combs.periods_P
     near_PP = np.abs(np.log2(periods_P[:, None] / periods_P)) < _NEAR_OCTAVES
     best = int((near_PP @ likely_P).argmax())
     strength_G /= np.maximum(weight_G, _STEADY)
     return Pulse(_unit(strength_G), float(60 / periods_P[best]), float(likely_P[near_PP[best]].sum()))
-
-
-def _fitted(spread_G: Frames, rate_hz: float) -> tuple[Frames, Frames]:
-    """Return the mean comb, and how likely each period is."""
-    periods_P, partials_M = _periods_s(), np.arange(1, _PARTIALS + 1)
-    times_G = (np.arange(len(spread_G)) + 0.5) / rate_hz
-    turns_PMG = partials_M[:, None] * (times_G / periods_P[:, None])[:, None]
-    waves_PMG = np.exp(-2j * np.pi * turns_PMG)
-    heights_PM = np.exp(-2 * (np.pi * partials_M * _TOOTH_S / periods_P[:, None]) ** 2)  # of Gaussian teeth
-    heights_PM /= np.sqrt((heights_PM**2).sum(axis=1, keepdims=True) / 2)  # every comb has spread 1
-    phases_SM = np.exp(2j * np.pi * np.arange(_PHASES)[:, None] / _PHASES * partials_M)
-    fit_PS = np.real((waves_PMG @ spread_G * heights_PM) @ phases_SM.T) / np.sqrt(max(len(spread_G), 1))
-    octaves_P = np.log2(60 / periods_P / _LIKELY_BPM)
-    likely_PS = np.exp(fit_PS - fit_PS.max() - 0.5 * (octaves_P[:, None] / _SPREAD_OCTAVES) ** 2)
-    likely_PS /= likely_PS.sum()
-    mean_PM = (likely_PS @ phases_SM.conj()) * heights_PM
-    return np.real(np.einsum("pm,pmg->g", mean_PM, waves_PMG.conj())), likely_PS.sum(axis=1)
-
-
-def _periods_s() -> Frames:
-    return np.asarray(60 / np.geomspace(_SLOWEST_BPM, _FASTEST_BPM, _PERIODS))
 
 
 def _beginnings(notes_G: NDArray[np.int64], rate_hz: float) -> Frames:

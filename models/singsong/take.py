@@ -20,7 +20,7 @@ from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
 from models.musiclm.model import STAGES, StageName
 from models.musiclm.stage import heard_by
-from models.musiclm.take import Sampling, forgotten
+from models.musiclm.take import Sampling
 from models.musiclm.windows import Window
 from models.singsong.model import SingSong
 
@@ -86,7 +86,9 @@ class SungTake:
         sampling = self.sampling.of(name)
         given_WK = self.made[name][window.start : window.start + window.given]
         given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
-        told, untold = self._conditioning(name, number, window, len(given_NK))
+        label, hole = f"{name}/{self.number}/{number}", self.model.decoder(name).config.hole
+        instead_N = sampling.instead(self.seed, label, len(given_NK), hole)
+        told, untold = self._conditioning(name, window, len(given_NK), instead_N)
         guided = untold is not None and sampling.guidance_scale != 1.0
         return Request(
             key=f"{self.key}/{self.number}",
@@ -95,18 +97,17 @@ class SungTake:
             guidance_scale=sampling.guidance_scale if guided else 1.0,
             given_NK=given_NK,
             seed=self.seed,
-            stage=f"{name}/{self.number}/{number}",
+            stage=label,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
         )
 
     def _conditioning(
-        self, name: StageName, number: int, window: Window, steps: int
+        self, name: StageName, window: Window, steps: int, instead_N: Codes | None
     ) -> tuple[Conditioning, Conditioning | None]:
         """Return what a window is told, and what its twin is told that hears no vocals."""
         decoder = self.model.decoder(name)
-        device, share = decoder.start_1D.device, self.sampling.of(name).forgetful
-        instead_N = forgotten(share, self.seed, f"{name}/{self.number}/{number}", steps, decoder.config.hole)
+        device = decoder.start_1D.device
         if name == "fine":
             codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
             frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)

@@ -37,12 +37,19 @@ def test_a_step_whose_turn_has_not_come_names_the_one_before(tutti, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_step_is_refused_before_anything_starts(tutti, tmp_path):
-    done = tutti.run(
-        "models", "train", "musiclm-small", "--data", tmp_path, "--out", tmp_path / "out", "--step", "codex"
-    )
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--step", "codex"), "no step 'codex'; the steps are, in order: clips, codec, joint"),
+        (("--from", "score-small"), "musiclm-small cannot go on from score-small"),
+    ],
+)
+def test_an_unknown_step_and_a_start_that_is_none_are_refused_before_anything_starts(
+    tutti, tmp_path, arguments, said
+):
+    done = tutti.run("models", "train", "musiclm-small", "--data", tmp_path, "--out", tmp_path / "out", *arguments)
     assert done.returncode == 2
-    assert "no step 'codex'; the steps are, in order: clips, codec, joint" in done.stderr
+    assert said in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -57,15 +64,6 @@ def test_a_training_that_goes_on_from_a_version_has_its_parts(tutti, tmp_path):
     refused = tutti.run("models", "train", "musiclm-small", *given, "--step", "codec")
     assert refused.returncode == 2
     assert "no step 'codec'; the steps are, in order: clips, tokens, codes, melodies" in refused.stderr
-
-
-def test_a_training_cannot_go_on_from_another_model(tutti, tmp_path):
-    done = tutti.run(
-        "models", "train", "musiclm-small", "--data", tmp_path, "--out", tmp_path / "out", "--from", "score-small"
-    )
-    assert done.returncode == 2
-    assert "musiclm-small cannot go on from score-small" in done.stderr
-    assert not (tmp_path / "out").exists()
 
 
 def test_missing_material_is_named(tutti, tmp_path):

@@ -12,7 +12,7 @@ from models.registry import load_generator
 from models.score.controls import Key
 from models.singsong.base import read_base
 from models.singsong.evaluation import beat_alignment, chroma_agreement, coherence, is_related, true_key
-from models.singsong.features import onset_strength
+from models.singsong.features import chroma, onset_strength
 from models.singsong.fitting import Fit, fit, fits, in_time
 from models.singsong.hearing import note_tokens
 from models.singsong.pairs import Pair
@@ -41,7 +41,8 @@ def test_a_chord_of_the_notes_sung_agrees_and_a_foreign_one_does_not():
     notes = note_tokens(SUNG, 250, 25.0)
     moving = np.concatenate([own[: 5 * RATE], foreign[5 * RATE :]])
     half = tuple(row if row[0] < 5 else (row[0], row[1], row[2] + 1) for row in SUNG)
-    assert fits(moving, RATE, note_tokens(half, 250, 25.0), 25.0) > fits(moving, RATE, notes, 25.0)
+    played = chroma(moving, RATE, 25.0)
+    assert fits(played, note_tokens(half, 250, 25.0), 25.0) > fits(played, notes, 25.0)
 
 
 def test_strokes_on_the_beat_align_and_those_between_do_not():
