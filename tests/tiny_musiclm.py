@@ -68,7 +68,13 @@ def sampling(guidance_scale: float = 2.0) -> Sampling:
     return Sampling(
         semantic=StageSampling(temperature=1.0, top_k=0, guidance_scale=guidance_scale, window_s=1.0, given_s=0.4),
         coarse=StageSampling(
-            temperature=1.0, top_k=8, guidance_scale=guidance_scale, window_s=0.8, given_s=0.4, forgetful=0.5
+            temperature=1.0,
+            top_k=8,
+            guidance_scale=guidance_scale,
+            window_s=0.8,
+            given_s=0.4,
+            forgetful=0.5,
+            guided_by_tokens=True,
         ),
         fine=StageSampling(temperature=0.8, top_k=0, guidance_scale=1.0, window_s=0.6, given_s=0.2),
     )

@@ -1,14 +1,14 @@
 """Parts of a MusicLM that other versions take as they are, so that they are not stored twice.
 
-A version that was trained on has the parts that changed; its configuration names each of the others by a digest of
-its tensors (`lent`), and so does a SingSong. A MusicLM that has them all is looked for when the version is loaded;
-one with other parts does not serve, so a version's digest still decides what it makes.
+A version that was trained on has what changed; its configuration names all else by a digest of its tensors (`lent`):
+whole parts such as "fine", or pieces of one such as "codec.encoder". So does a SingSong. The MusicLMs that have them
+are looked for when the version is loaded; others do not serve, so a version's digest still decides what it makes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -18,8 +18,13 @@ from models.registry import SHIPPED
 from models.weights import ModelVersion, UnusableModelError, load_tensors, read_version
 
 
-def part_digests(tensors: Mapping[str, Tensor], parts: Collection[str]) -> dict[str, str]:
-    """Return the digest of each part's tensors as a version keeps them: names, types, shapes, bytes."""
+def is_of(name: str, part: str) -> bool:
+    """Return whether a tensor belongs to a part, or to a piece of one."""
+    return name == part or name.startswith(f"{part}.")
+
+
+def part_digests(tensors: Mapping[str, Tensor], parts: Iterable[str]) -> dict[str, str]:
+    """Return the digest of each part, or piece of one: of its tensors' names, types, shapes and bytes as kept."""
     found = {}
     for part in parts:
         digest = hashlib.sha256()
@@ -32,7 +37,7 @@ def part_digests(tensors: Mapping[str, Tensor], parts: Collection[str]) -> dict[
 
 
 def whole_tensors(version: ModelVersion) -> dict[str, Tensor]:
-    """Return all tensors of a MusicLM: its own, and those lent by one beside it or by one that ships.
+    """Return all tensors of a MusicLM: its own, and those lent by others beside it or by those that ship.
 
     Raises:
         CorruptModelError: its files are not those of its digest.
@@ -47,35 +52,43 @@ def part_state(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return unpack({name.removeprefix(f"{part}."): tensor for name, tensor in _of_part(tensors, part).items()})
 
 
-def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[ModelVersion, dict[str, Tensor]]:
-    """Return the first MusicLM that ships or lies beside `borrower` and has all parts with these digests, and these.
+def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[dict[str, ModelVersion], dict[str, Tensor]]:
+    """Return, for each part wanted by its digest, a MusicLM that has it and its tensors.
+
+    Those that ship are looked at, and those that lie beside `borrower`.
 
     Raises:
-        UnusableModelError: none has; the message names the parts that differ.
-        CorruptModelError: one cannot be read.
+        UnusableModelError: nobody has one of them; the message names it.
+        CorruptModelError: a version cannot be read.
     """
-    differing: dict[str, list[str]] = {}
-    for version in _lenders((SHIPPED, borrower.path.parent)):
+    lenders: dict[str, ModelVersion] = {}
+    lent: dict[str, Tensor] = {}
+    asked = []
+    for version in _musiclms((SHIPPED, borrower.path.parent)):
+        if version.path == borrower.path:
+            continue
+        missing = wanted.keys() - lenders.keys()
+        if not missing:
+            break
+        asked.append(version.reference[: len(version.name) + 20])
         tensors = load_tensors(version, "cpu")
-        found = part_digests(tensors, wanted)
-        other = [part for part, digest in wanted.items() if found[part] != digest]
-        if not other:
-            return version, {name: x for part in wanted for name, x in _of_part(tensors, part).items()}
-        differing[version.reference[: len(version.name) + 20]] = other
-    if not differing:
-        raise UnusableModelError("it plays through a MusicLM, and there is none beside it")
-    told = "; ".join(f"{name} has another {', '.join(parts)}" for name, parts in differing.items())
-    raise UnusableModelError(f"no MusicLM has the parts it was made for: {told}")
+        for part, digest in part_digests(tensors, missing).items():
+            if digest == wanted[part]:
+                lenders[part] = version
+                lent |= _of_part(tensors, part)
+    if lacking := sorted(wanted.keys() - lenders.keys()):
+        told = f"looked at {', '.join(asked)}" if asked else "there is none beside it"
+        raise UnusableModelError(f"no MusicLM has the {', '.join(lacking)} that it was made with: {told}")
+    return lenders, lent
 
 
-def _lenders(folders: Iterable[Path]) -> Iterator[ModelVersion]:
-    """Yield the MusicLMs that have all of their parts."""
+def _musiclms(folders: Iterable[Path]) -> Iterator[ModelVersion]:
     for folder in dict.fromkeys(folders):
         for path in sorted(folder.glob("*/config.json")):
             version = read_version(path.parent)
-            if version.config.get("architecture") == "musiclm" and "lent" not in version.config:
+            if version.config.get("architecture") == "musiclm":
                 yield version
 
 
 def _of_part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
+    return {name: tensor for name, tensor in tensors.items() if is_of(name, part)}

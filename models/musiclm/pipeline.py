@@ -1,6 +1,6 @@
 """The steps from free material to musiclm-small, each resumable, in the order they depend on each other.
 
-    clips -> codec -> decoder
+    clips -> codec -> decoder -> texture
                    -> codes -> coarse-stage (with the tokens below) -> coarse-melody
                             -> fine-stage
           -> joint, semantic -> tokens -> semantic-stage -> semantic-melody -> semantic-following
@@ -38,7 +38,7 @@ from models.musiclm.stage import Stage, small
 from models.musiclm.tokens import SemanticTokens, codec_tokens, semantic_tokens
 from models.musiclm.training import StageTrainee, StageTrainingConfig
 from models.soundstream.codec import SoundStream
-from models.soundstream.training import CodecTrainee
+from models.soundstream.training import CodecTrainee, CodecTrainingConfig
 from models.training.curves import plot_curves
 from models.training.run import Report, Schedule, Trainee, run
 from models.w2v_bert.model import W2vBert
@@ -55,6 +55,7 @@ STEPS = (
     "semantic-stage",
     "codes",
     "decoder",
+    "texture",
     "coarse-stage",
     "fine-stage",
     "melodies",
@@ -65,10 +66,10 @@ STEPS = (
     "coarse-following",
     "release",
 )
-_FOLLOWING = ("clips", "tokens", "codes", "melodies", "semantic-following", "coarse-following", "release")
+_FOLLOWING = ("clips", "tokens", "codes", "melodies", "texture", "coarse-following", "release")
 _PART_OF_VERSION = {  # where the parts that _FOLLOWING does not train are in a version
     "codec": "codec", "decoder": "codec", "joint": "mulan", "semantic": "semantic_model", "melody": "melody",
-    "fine-stage": "fine", "semantic-melody": "semantic", "coarse-melody": "coarse",
+    "fine-stage": "fine", "semantic-following": "semantic", "coarse-melody": "coarse",
 }  # fmt: skip
 
 
@@ -127,7 +128,10 @@ class Pipeline:
                 "semantic-stage", recipes.stage("semantic", self.clips.manifest_digest)
             ),
             "codes": lambda: self.codes_NFK,
-            "decoder": self._train_decoder,
+            "decoder": lambda: self._train_decoder(
+                "decoder", recipes.decoder(self.clips.manifest_digest), self.codec
+            ),
+            "texture": self._train_texture,
             "coarse-stage": lambda: self._train_stage(
                 "coarse-stage", recipes.stage("coarse", self.clips.manifest_digest)
             ),
@@ -217,7 +221,7 @@ class Pipeline:
             )  # fmt: skip
             model = MusicLM(config)
             parts = {
-                "codec": self._trained("decoder", SoundStream(self.codec.config)),
+                "codec": self._trained("texture", SoundStream(self.codec.config)),
                 "mulan": self.joint,
                 "semantic_model": self.semantic,
                 "melody": self.melody,
@@ -240,10 +244,14 @@ class Pipeline:
         trainee = CodecTrainee(config, self.clips, self._device)
         self._run("codec", trainee, schedule, config, lambda: trainee.average.module)
 
-    def _train_decoder(self) -> None:
-        config, schedule = recipes.decoder(self.clips.manifest_digest)
-        trainee = CodecTrainee(config, self.clips, self._device, start=self.codec)
-        self._run("decoder", trainee, schedule, config, lambda: trainee.average.module)
+    def _train_texture(self) -> None:
+        recipe = recipes.texture(self.clips.manifest_digest, self._started)
+        self._train_decoder("texture", recipe, self._trained("decoder", SoundStream(recipe[0].codec)))
+
+    def _train_decoder(self, name: str, recipe: tuple[CodecTrainingConfig, Schedule], start: SoundStream) -> None:
+        config, schedule = recipe
+        trainee = CodecTrainee(config, self.clips, self._device, start=start)
+        self._run(name, trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_joint(self) -> None:
         config, schedule = recipes.joint(self.clips.manifest_digest)
@@ -266,8 +274,7 @@ class Pipeline:
         self._train_stage(f"{kind}-melody", recipe, self._trained(f"{kind}-stage", first))
 
     def _train_to_follow(self, kind: Literal["semantic", "coarse"]) -> None:
-        digest = "" if self._start is None else self._start.digest
-        recipe = recipes.following(kind, self.clips.manifest_digest, digest)
+        recipe = recipes.following(kind, self.clips.manifest_digest, self._started)
         self._train_stage(f"{kind}-following", recipe, self._trained(f"{kind}-melody", Stage(recipe[0].stage)))
 
     def _train_stage(
@@ -292,6 +299,11 @@ class Pipeline:
             partial = folder / "weights.partial"
             torch.save(released().state_dict(), partial)
             partial.replace(self._paths.weights(name))
+
+    @property
+    def _started(self) -> str:
+        """The digest of the version that this begins at, if it begins at one."""
+        return "" if self._start is None else self._start.digest
 
     @cached_property
     def _begun(self) -> MusicLM | None:

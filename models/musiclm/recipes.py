@@ -37,6 +37,17 @@ def decoder(manifest: str) -> tuple[CodecTrainingConfig, Schedule]:
     return config, schedule
 
 
+def texture(manifest: str, start: str = "") -> tuple[CodecTrainingConfig, Schedule]:
+    """Return the recipe of the decoder's last part: discriminators join, for noise that no distance can teach.
+
+    `start` is the digest of the version that the codec is taken from, if it is not trained here.
+    """
+    schedule = Schedule(steps=3000, learning_rate=3e-4, warmup=100, last=0.05, evaluate_every=250)
+    config, _ = decoder(manifest)
+    config = replace(config, seed=7, batch=8, adversary_from=0, averaging=0.999, start=start)
+    return config, schedule
+
+
 def semantic(manifest: str) -> tuple[SemanticTrainingConfig, Schedule]:
     """Return the recipe of w2v-BERT."""
     schedule = Schedule(steps=1800, learning_rate=1.2e-3, warmup=150, last=0.03, evaluate_every=300)
@@ -87,9 +98,13 @@ def following(
 ) -> tuple[StageTrainingConfig, Schedule]:
     """Return the recipe of a stage's last part: half of the items forget codes of their own, so it learns to follow.
 
-    `start` is the digest of the version that the stage is taken from, if it is not trained here.
+    `start` is the digest of the version that the stage is taken from, if it is not trained here: only its trunk and
+    what it is told frame by frame learn then, and the tables that stay are lent.
     """
     config, schedule = with_melody(kind, manifest)
-    config = replace(config, seed=config.seed + 10, forgetful=0.5, start=start)
-    steps = {"semantic": 900, "coarse": 1400}[kind]
+    fixed = ("codes", "heads_KVD", "prefix", "start_1D", "untold_PD") if start else ()
+    config = replace(
+        config, seed=config.seed + 10, forgetful=0.5, untold=0.2, tokens_untold=True, start=start, fixed=fixed
+    )
+    steps = {"semantic": 900, "coarse": 3500}[kind]
     return config, replace(schedule, steps=steps, learning_rate=8e-4, warmup=50)

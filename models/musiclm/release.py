@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from models.digests import digest_of_bytes
-from models.musiclm.lending import part_digests, whole_tensors
+from models.musiclm.lending import is_of, part_digests, whole_tensors
 from models.musiclm.model import MusicLM
 from models.musiclm.take import Sampling, StageSampling
+from models.packing import unpack
 from models.training.run import read_metrics
 from models.weights import ModelVersion, card_text, write_version
 
@@ -24,10 +28,9 @@ TAKES = 6
 FOLLOWS_MELODY = False  # not enough to promise it: see the card
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
-    "codec", "decoder", "joint", "semantic", "melody", "semantic-stage", "semantic-melody", "semantic-following",
-    "coarse-stage", "coarse-melody", "coarse-following", "fine-stage",
+    "codec", "decoder", "texture", "joint", "semantic", "melody", "semantic-stage", "semantic-melody",
+    "semantic-following", "coarse-stage", "coarse-melody", "coarse-following", "fine-stage",
 )  # fmt: skip
-TRAINED_ON = ("semantic", "coarse")  # what a version that began at another has of its own
 
 
 def sampling() -> Sampling:
@@ -46,7 +49,7 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         model: the trained parts.
         training: the pipeline's folder, with the manifest of the clips and the parts' runs.
         folder: where the version goes.
-        start: the version that training began at: it lends the parts that were not trained on, and is superseded.
+        start: the version that training began at: what was not trained on is lent as it is, and it is superseded.
     """
     packed = model.packed()
     settings: dict[str, Any] = {
@@ -59,10 +62,10 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         "follows_melody": FOLLOWS_MELODY,
     }
     if start is not None:
-        lent = [name for name, _ in model.named_children() if name not in TRAINED_ON]
-        older = start.config.get("supersedes", [])
-        settings |= {"lent": part_digests(whole_tensors(start), lent), "supersedes": [start.digest, *older]}
-        packed = {name: tensor for name, tensor in packed.items() if name.partition(".")[0] in TRAINED_ON}
+        begun, older = whole_tensors(start), start.config.get("supersedes", [])
+        lent = unchanged(model.state_dict(), unpack(begun), start.config.get("lent", {}))
+        settings |= {"lent": part_digests(begun, lent), "supersedes": [start.digest, *older]}
+        packed = {name: tensor for name, tensor in packed.items() if not any(is_of(name, part) for part in lent)}
     front = {
         "name": NAME,
         "kind": KIND,
@@ -75,6 +78,24 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         "metrics": {},
     }
     return write_version(folder, packed, settings, card_text(front, _BODY.read_text(encoding="utf-8")))
+
+
+def unchanged(state: Mapping[str, Tensor], begun: Mapping[str, Tensor], borrowed: Collection[str]) -> list[str]:
+    """Return the parts of a model whose tensors are what they were, and the pieces that are, of parts that changed.
+
+    A part that the beginning itself `borrowed` in pieces is named in pieces: nobody has the whole of it.
+    """
+    same = {name: torch.equal(tensor.cpu(), begun[name]) for name, tensor in state.items()}
+    split = {piece.partition(".")[0] for piece in borrowed if "." in piece}
+    found: list[str] = []
+    for part, names in groupby(state, lambda name: name.partition(".")[0]):
+        pieces: dict[str, bool] = {}
+        for name in names:
+            piece = ".".join(name.split(".")[:2])
+            pieces[piece] = pieces.get(piece, True) and same[name]
+        whole = part not in split and all(pieces.values())
+        found += [part] if whole else [piece for piece, kept in pieces.items() if kept]
+    return found
 
 
 def runs(training: Path) -> list[Path]:

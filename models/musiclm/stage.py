@@ -24,6 +24,8 @@ from torch.nn import functional as F
 from models.melody import contour
 from models.transformer import Trunk, TrunkConfig
 
+SILENT = -1  # in the place of a token that a step is not told
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageConfig:
@@ -149,8 +151,9 @@ class Stage(nn.Module):
         return torch.cat([told, self.start_1D])
 
     def embed_added(self, codes_NA: Tensor) -> Tensor:
-        """Return what is added to the inputs, (N, D)."""
-        return _summed(self.added, codes_NA, self.config.added_entries)
+        """Return what is added to the inputs, (N, D); what is SILENT adds nothing."""
+        rows_NAD = self.added(codes_NA.clamp_min(0) + _offsets(codes_NA, self.config.added_entries))
+        return cast(Tensor, rows_NAD.masked_fill((codes_NA == SILENT)[..., None], 0.0).sum(dim=-2))
 
     def forward(
         self,
@@ -228,8 +231,11 @@ class Stage(nn.Module):
 
 def _summed(table: nn.Embedding, codes_K: Tensor, entries: int) -> Tensor:
     """Return the sum over the last axis of the codes' embeddings; codebook k has the k-th block of the table."""
-    offsets = torch.arange(codes_K.shape[-1], device=codes_K.device) * entries
-    return cast(Tensor, table(codes_K + offsets).sum(dim=-2))
+    return cast(Tensor, table(codes_K + _offsets(codes_K, entries)).sum(dim=-2))
+
+
+def _offsets(codes_K: Tensor, entries: int) -> Tensor:
+    return torch.arange(codes_K.shape[-1], device=codes_K.device) * entries
 
 
 def heard_by(tokens_F: Tensor, steps: int) -> Tensor:
@@ -240,6 +246,11 @@ def heard_by(tokens_F: Tensor, steps: int) -> Tensor:
     now = (torch.arange(steps, device=tokens_F.device) // 2).clamp(max=tokens_F.shape[-1] - 1)
     following = (now + 1).clamp(max=tokens_F.shape[-1] - 1)
     return torch.stack([tokens_F[..., now], tokens_F[..., following]], dim=-1)
+
+
+def unheard(added_NA: Tensor) -> Tensor:
+    """Return what `heard_by` gave with no token told."""
+    return torch.full_like(added_NA, SILENT)
 
 
 def held_for(codes_BFK: Tensor, steps: int) -> Tensor:

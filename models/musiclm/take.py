@@ -20,7 +20,7 @@ from models.engine.patterns import FREE, Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
 from models.melody.contour import UNTOLD
 from models.musiclm.model import STAGES, MusicLM, StageName
-from models.musiclm.stage import heard_by, with_melody
+from models.musiclm.stage import heard_by, unheard, with_melody
 from models.musiclm.telling import Telling
 from models.musiclm.windows import Window, Windowing
 from models.sampling import uniform
@@ -34,6 +34,7 @@ class StageSampling:
 
     `forgetful` is the share of its steps whose codes it is not given back: it goes by what it is told then, which it
     learnt in training that forgot (`models.training.forgetting`), and not by what it happened to draw.
+    With `guided_by_tokens` guidance leads away from what it would draw without the tokens of the stage before too.
     """
 
     temperature: float
@@ -42,6 +43,7 @@ class StageSampling:
     window_s: float
     given_s: float
     forgetful: float = 0.0
+    guided_by_tokens: bool = False
 
     def windowing(self, frame_rate_hz: float) -> Windowing:
         """Return the windows in frames."""
@@ -135,8 +137,9 @@ class Take:
             told = self.telling.tokens_for((window.start + window.given) / rate, window.end / rate)
         guided = told is not None and sampling.guidance_scale != 1.0
         untold_ND = added_ND
-        if guided and self._melodic:
-            untold_ND = self._added(name, window, len(given_NK), torch.full_like(self.melody_Q, UNTOLD))
+        if guided and (self._melodic or sampling.guided_by_tokens):
+            untold_Q = torch.full_like(self.melody_Q, UNTOLD)
+            untold_ND = self._added(name, window, len(given_NK), untold_Q, told=not sampling.guided_by_tokens)
         label = f"{name}/{self.number}/{number}"
         instead_N = sampling.instead(self.seed, label, len(given_NK), stage.config.hole)
         return Request(
@@ -157,7 +160,8 @@ class Take:
     def _melodic(self) -> bool:
         return bool((self.melody_Q != UNTOLD).any())
 
-    def _added(self, name: StageName, window: Window, steps: int, melody_Q: Tensor) -> Tensor:
+    def _added(self, name: StageName, window: Window, steps: int, melody_Q: Tensor, *, told: bool = True) -> Tensor:
+        """Return what is added to a window's steps; the coarse stage may be told no semantic tokens."""
         stage = self.model.stage(name)
         device = stage.start_1D.device
         if name == "semantic":
@@ -167,7 +171,8 @@ class Take:
             heard = slice(window.start // 2, -(-window.end // 2))
             tokens_Q = torch.from_numpy(self.made["semantic"][heard, 0]).to(device)
             melody_Q = melody_Q[heard].to(device)
-            return stage.embed_added(with_melody(heard_by(tokens_Q, steps), melody_Q, steps))
+            tokens_NA = heard_by(tokens_Q, steps)
+            return stage.embed_added(with_melody(tokens_NA if told else unheard(tokens_NA), melody_Q, steps))
         codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
         frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
         return stage.embed_added(codes_WK[frames])

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from models.melody.contour import FIRST, REST, UNTOLD, Classes, moved
 from models.musiclm.model import StageName
-from models.musiclm.stage import Stage, StageConfig, heard_by, held_for, with_melody
+from models.musiclm.stage import Stage, StageConfig, heard_by, held_for, unheard, with_melody
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
 from models.training.draws import generator, torch_generator
@@ -45,11 +45,13 @@ class StageTrainingConfig:
     frames: int
     from_caption: float = 0.4
     untold: float = 0.12
+    tokens_untold: bool = False  # of items told no prefix the coarse stage is not told the semantic tokens either
     weight_decay: float = 0.05
     averaging: float = 0.998
     melody_told: float = 0.0
     forgetful: float = 0.0
     start: str = ""  # the digest of the version that it goes on from
+    fixed: tuple[str, ...] = ()  # pieces of the stage that stay as they are
     dtype: str = "bfloat16"
 
 
@@ -90,8 +92,10 @@ class StageTrainee:
             self.stage.take_up(start)
         self.stage.to(self.device)
         self.average = Average(self.stage, config.averaging**_AVERAGED_EVERY)
-        decayed = [p for p in self.stage.parameters() if p.ndim >= 2]
-        others = [p for p in self.stage.parameters() if p.ndim < 2]
+        for name, parameter in self.stage.named_parameters():
+            parameter.requires_grad = name.partition(".")[0] not in config.fixed
+        learning = [p for p in self.stage.parameters() if p.requires_grad]
+        decayed, others = [p for p in learning if p.ndim >= 2], [p for p in learning if p.ndim < 2]
         self.optimiser = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
             betas=(0.9, 0.95), fused=True,
@@ -166,6 +170,8 @@ class StageTrainee:
                 codes_BNK = delayed(codes_BFK[..., :own], config.stage.hole)
                 semantic = self.tokens.semantic_NQ[chosen, start // 2 : (start + config.frames) // 2].long()
                 added = heard_by(semantic, codes_BNK.shape[1])
+                if config.tokens_untold and told is not None:
+                    added = torch.where(told[:, None, None], added, unheard(added))
             else:
                 codes_BNK = delayed(codes_BFK[..., books : books + own], config.stage.hole)
                 added = held_for(codes_BFK[..., :books], codes_BNK.shape[1])

@@ -45,16 +45,16 @@ def read_base(version: ModelVersion) -> tuple[MusicLM, Base]:
 
 
 def find_base(wanted: Mapping[str, str], borrower: ModelVersion) -> Base:
-    """Return the parts with these digests, from the first MusicLM that ships or lies beside a version and has them.
+    """Return the parts with these digests, from MusicLMs that ship or lie beside a version.
 
     Raises:
-        UnusableModelError: none has; the message names the parts that differ.
+        UnusableModelError: nobody has one of them; the message names it.
         CorruptModelError: one cannot be read.
     """
-    lender, tensors = find_lent(wanted, borrower)
-    config = config_from(lender.config["parts"])
-    codec, mulan = SoundStream(config.codec), Mulan(config.mulan)
-    semantic_model, fine = W2vBert(config.semantic_model), Stage(config.fine)
+    lenders, tensors = find_lent(wanted, borrower)
+    sizes = {part: config_from(lender.config["parts"]) for part, lender in lenders.items()}
+    codec, mulan = SoundStream(sizes["codec"].codec), Mulan(sizes["mulan"].mulan)
+    semantic_model, fine = W2vBert(sizes["semantic_model"].semantic_model), Stage(sizes["fine"].fine)
     for name, part in (("codec", codec), ("mulan", mulan), ("semantic_model", semantic_model), ("fine", fine)):
         part.load_state_dict(part_state(tensors, name))
         freeze(part)

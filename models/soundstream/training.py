@@ -54,6 +54,7 @@ class CodecTrainingConfig:
     adversary_rate: float = 3e-4
     weight_decay: float = 0.01
     averaging: float = 0.995
+    start: str = ""  # the digest of the version that it goes on from
     dtype: str = "bfloat16"  # of the perceptrons; the rest is float32
 
 

@@ -1,6 +1,7 @@
 """Pieces depend on their recipes alone, follow their stories, and carry their codes."""
 
 import io
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,7 @@ from models.musiclm.joint_space import JointSpace
 from models.musiclm.model import load_model
 from models.personal import Opening, with_personal
 from models.registry import load_generator
-from models.weights import CorruptModelError, read_version
+from models.weights import CorruptModelError, load_tensors, read_version, write_version
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,22 @@ def test_the_same_recipe_gives_the_same_bits_alone_and_in_company_and_in_any_slo
 def test_seed_and_words_make_a_difference(version):
     pieces = make(version, [recipe(), recipe(seed=2), recipe("rain")])
     assert len({data(piece, "codes") for piece in pieces}) == 3
+
+
+def test_guidance_by_tokens_is_a_setting_of_the_version(version, tmp_path):
+    settings = json.loads((version.path / "config.json").read_text())
+    settings["sampling"]["coarse"]["guided_by_tokens"] = False
+    other = write_version(
+        tmp_path / "other", load_tensors(version, "cpu"), settings, "---\nname: musiclm-tiny\n---\n"
+    )
+    del settings["sampling"]["coarse"]["guided_by_tokens"]  # as versions have it that came before the setting
+    older = write_version(
+        tmp_path / "older", load_tensors(version, "cpu"), settings, "---\nname: musiclm-tiny\n---\n"
+    )
+    codes, others, olders = (read_codes(data(make(v, [recipe()])[0], "codes")) for v in (version, other, older))
+    assert np.array_equal(codes.semantic_Q, others.semantic_Q)
+    assert not np.array_equal(codes.codes_FK, others.codes_FK)
+    assert np.array_equal(others.codes_FK, olders.codes_FK)
 
 
 def test_a_melody_is_heard_makes_a_difference_and_is_recorded(version):

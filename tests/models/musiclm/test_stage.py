@@ -12,7 +12,7 @@ from tiny_musiclm import model
 from models.engine.engine import Engine
 from models.engine.patterns import FREE, Delay, to_decode
 from models.engine.requests import Conditioning, Request
-from models.musiclm.stage import Stage, heard_by, paper, with_melody, without_melody
+from models.musiclm.stage import Stage, heard_by, paper, unheard, with_melody, without_melody
 from models.musiclm.training import delayed
 
 
@@ -70,6 +70,15 @@ def test_a_stage_that_learns_melodies_begins_as_what_it_was():
             a = before(codes, prefix, torch.tensor([True]), added)
             b = told(codes, prefix, torch.tensor([True]), with_melody(added, torch.arange(9)[None], 9))
         assert torch.equal(a, b)
+
+
+def test_what_is_not_told_adds_nothing():
+    stage, melody = model().coarse, torch.tensor([5, 6, 7])
+    tokens = heard_by(torch.tensor([1, 2, 3]), 8)
+    assert not stage.embed_added(unheard(tokens)).any()
+    only_melody = stage.embed_added(with_melody(unheard(tokens), melody, 8))
+    books = stage.added.weight.unflatten(0, (3, -1))
+    assert torch.equal(only_melody, books[2, melody[[0, 0, 1, 1, 2, 2, 2, 2]]])
 
 
 def test_the_melody_of_a_step_is_that_of_its_time():

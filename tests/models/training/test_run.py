@@ -35,10 +35,10 @@ def quietly(name, done, total, figures):
     pass
 
 
-def codec(folder):
+def codec(folder, **changes):
     recipe = CodecTrainingConfig(
         codec=CODEC, manifest="m", batch=2, segment=3200, dtype="float32", adversary_from=4, late_from=3,
-        late_spectrum_weight=2.0,
+        late_spectrum_weight=2.0, **changes,
     )  # fmt: skip
     return CodecTrainee(recipe, clips(folder)), recipe
 
@@ -54,7 +54,7 @@ def joint(folder):
     return MulanTrainee(recipe, clips(folder), vectors), recipe
 
 
-def stage(folder):
+def stage(folder, **changes):
     draw = torch.Generator().manual_seed(0)
 
     def tokens(high, *shape):
@@ -63,7 +63,7 @@ def stage(folder):
     known = SemanticTokens(semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3))
     recipe = StageTrainingConfig(
         stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32",
-        melody_told=0.5,
+        melody_told=0.5, **changes,
     )  # fmt: skip
     melodies = tokens(62, 12, 250).numpy().astype(np.uint8)
     codes = tokens(16, 12, 500, 4)
@@ -84,6 +84,20 @@ def test_a_killed_training_goes_on_with_identical_losses(make, tmp_path):
     trainee, recipe = make(tmp_path / "c")
     run("part", trainee, SCHEDULE, recipe, tmp_path / "broken", quietly)
     assert timeless(read_metrics(tmp_path / "broken")) == timeless(read_metrics(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "changed"),
+    [(codec, {"codes_fixed_from": 0}, {"decoder"}), (stage, {"fixed": ("codes", "heads_KVD")}, {"trunk", "added"})],
+)
+def test_what_a_recipe_keeps_stays_bit_for_bit(make, changes, changed, tmp_path):
+    trainee, recipe = make(tmp_path / "clips", **changes)
+    module = trainee.average.module
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
+    others = {name.partition(".")[0] for name, x in module.state_dict().items() if not torch.equal(x, before[name])}
+    assert changed <= others
+    assert not others & {"encoder", "quantiser", "codes", "heads_KVD"}
 
 
 def test_a_folder_with_another_recipe_is_refused_by_name(tmp_path):
