@@ -44,7 +44,10 @@ def texture(manifest: str, start: str = "") -> tuple[CodecTrainingConfig, Schedu
     """
     schedule = Schedule(steps=3000, learning_rate=3e-4, warmup=100, last=0.05, evaluate_every=250)
     config, _ = decoder(manifest)
-    config = replace(config, seed=7, batch=8, adversary_from=0, averaging=0.999, start=start)
+    config = replace(
+        config, seed=7, batch=8, late_spectrum_weight=2.0, adversary_from=0, asked=1, hinge_weight=0.5,
+        feature_weight=1.0, averaging=0.999, start=start,
+    )  # fmt: skip
     return config, schedule
 
 
@@ -104,7 +107,8 @@ def following(
     config, schedule = with_melody(kind, manifest)
     fixed = ("codes", "heads_KVD", "prefix", "start_1D", "untold_PD") if start else ()
     config = replace(
-        config, seed=config.seed + 10, forgetful=0.5, untold=0.2, tokens_untold=True, start=start, fixed=fixed
-    )
+        config, seed=config.seed + 10, forgetful=0.5, draws_back=1.0, untold=0.2, tokens_untold=True,
+        start=start, fixed=fixed,
+    )  # fmt: skip
     steps = {"semantic": 900, "coarse": 3500}[kind]
     return config, replace(schedule, steps=steps, learning_rate=8e-4, warmup=50)

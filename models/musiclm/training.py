@@ -2,7 +2,8 @@
 
 MuLan tokens of the audio condition the training, as in the paper; a share of the items is told by the tokens of a
 caption instead, which closes the gap between the two towers that a small model leaves, and a share is told nothing,
-which guidance needs. A share may forget codes of its own (`models.training.forgetting`).
+which guidance needs. A share may forget codes of its own (`models.training.forgetting`), and the others be given back
+what the stage itself would have drawn (`models.training.drawn_back`): in use it is never given the truth.
 
 Shapes: B batch, N steps, K codebooks, V entries, P MuLan tokens, A added codebooks, F codec frames.
 """
@@ -23,6 +24,7 @@ from models.musiclm.model import StageName
 from models.musiclm.stage import Stage, StageConfig, heard_by, held_for, unheard, with_melody
 from models.musiclm.tokens import SemanticTokens
 from models.training.averaging import Average
+from models.training.drawn_back import drawn_back
 from models.training.draws import generator, torch_generator
 from models.training.forgetting import forgotten
 from models.training.run import Metrics
@@ -50,6 +52,7 @@ class StageTrainingConfig:
     averaging: float = 0.998
     melody_told: float = 0.0
     forgetful: float = 0.0
+    draws_back: float = 0.0  # of items that forget nothing, at most so large a share of the codes is drawn
     start: str = ""  # the digest of the version that it goes on from
     fixed: tuple[str, ...] = ()  # pieces of the stage that stay as they are
     dtype: str = "bfloat16"
@@ -62,6 +65,13 @@ class _Batch:
     told_B: Tensor | None
     added_BNA: Tensor | None
     forgotten_BN: Tensor | None
+
+    def of(self, chosen_C: Tensor) -> _Batch:
+        """Return some of its items."""
+        parts = (self.codes_BNK, self.prefix_BP, self.told_B, self.added_BNA, self.forgotten_BN)
+        taken = [None if part is None else part[chosen_C] for part in parts]
+        assert taken[0] is not None
+        return _Batch(taken[0], *taken[1:])
 
 
 class StageTrainee:
@@ -107,7 +117,8 @@ class StageTrainee:
             group["lr"] = learning_rate
         self.stage.train()
         batch = self._batch(self._training, generator(self.config.seed, 1, step), self.config.forgetful)
-        loss = self._nats(self.stage, batch).mean()
+        given_BNK = self._given_back(batch, step) if self.config.draws_back else None
+        loss = self._nats(self.stage, batch, given_BNK).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.stage.parameters(), 1.0)
@@ -128,13 +139,31 @@ class StageTrainee:
         nats_K = torch.stack(rows).mean(dim=0)
         return {f"validation_{k}": round(float(nats), 4) for k, nats in enumerate(nats_K)}
 
-    def _nats(self, stage: Stage, batch: _Batch) -> Tensor:
-        """Return the mean cross-entropy of each codebook, holes left out."""
+    @torch.no_grad()
+    def _given_back(self, batch: _Batch, step: int) -> Tensor:
+        """Return codes_BNK that the stage is given back: of items that forget nothing, some as it would draw them."""
+        forgets_B = torch.zeros(len(batch.codes_BNK)) if batch.forgotten_BN is None else batch.forgotten_BN.any(dim=1)
+        chosen_C = (~forgets_B.bool()).nonzero()[:, 0]
+        given_BNK = batch.codes_BNK.clone()
+        if len(chosen_C):
+            some, rng = batch.of(chosen_C), torch_generator(self.config.seed, 4, step)
+            logits_CNKV = self._logits(self.stage, some, some.codes_BNK)
+            given_BNK[chosen_C] = drawn_back(
+                some.codes_BNK, logits_CNKV, self.config.stage.hole, self.config.draws_back, rng
+            )
+        return given_BNK
+
+    def _logits(self, stage: Stage, batch: _Batch, given_BNK: Tensor) -> Tensor:
         autocast = torch.autocast(
             self.device.type, getattr(torch, self.config.dtype), enabled=self.config.dtype != "float32"
         )
         with autocast:
-            logits_BNKV = stage(batch.codes_BNK, batch.prefix_BP, batch.told_B, batch.added_BNA, batch.forgotten_BN)
+            logits_BNKV: Tensor = stage(given_BNK, batch.prefix_BP, batch.told_B, batch.added_BNA, batch.forgotten_BN)
+        return logits_BNKV
+
+    def _nats(self, stage: Stage, batch: _Batch, given_BNK: Tensor | None = None) -> Tensor:
+        """Return the mean cross-entropy of each codebook, holes left out, given true codes or others before."""
+        logits_BNKV = self._logits(stage, batch, batch.codes_BNK if given_BNK is None else given_BNK)
         targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == stage.config.hole, -1)
         return torch.stack(
             [

@@ -1,10 +1,13 @@
 """Discriminators over complex STFTs (SoundStream, section III-E), and the losses of both sides.
 
+A step may ask some of the resolutions only, which costs that much less.
+
 Shapes: B batch, C channels, W frequency bins, F frames.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-_FFT_LENGTHS = (256, 512, 1024)
+FFT_LENGTHS = (256, 512, 1024)
 _SLOPE = 0.2
 
 
@@ -57,12 +60,12 @@ class Discriminators(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.each = nn.ModuleList(SpectrumDiscriminator(n) for n in _FFT_LENGTHS)
+        self.each = nn.ModuleList(SpectrumDiscriminator(n) for n in FFT_LENGTHS)
 
-    def of_generator(self, made_BT: Tensor, real_BT: Tensor) -> AdversarialLosses:
+    def of_generator(self, made_BT: Tensor, real_BT: Tensor, asked: Sequence[int]) -> AdversarialLosses:
         """Return the losses that train the codec; the discriminators' own gradients are to be thrown away."""
         hinge, distances = [], []
-        for judge in self.each:
+        for judge in self._judges(asked):
             with torch.no_grad():
                 _, wanted = judge(real_BT)
             score, features = judge(made_BT)
@@ -72,10 +75,13 @@ class Discriminators(nn.Module):
             ]
         return AdversarialLosses(torch.stack(hinge).mean(), torch.stack(distances).mean())
 
-    def of_themselves(self, made_BT: Tensor, real_BT: Tensor) -> Tensor:
+    def of_themselves(self, made_BT: Tensor, real_BT: Tensor, asked: Sequence[int]) -> Tensor:
         """Return the hinge loss that trains the discriminators."""
         losses = [
             F.relu(1 - judge(real_BT)[0]).mean() + F.relu(1 + judge(made_BT.detach())[0]).mean()
-            for judge in self.each
+            for judge in self._judges(asked)
         ]
         return torch.stack(losses).mean()
+
+    def _judges(self, asked: Sequence[int]) -> list[nn.Module]:
+        return [self.each[index] for index in asked]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.material.clips import CLIP_SAMPLES, ClipSet
 from models.soundstream.codec import SoundStream, SoundStreamConfig
-from models.soundstream.discriminators import Discriminators
+from models.soundstream.discriminators import FFT_LENGTHS, Discriminators
 from models.soundstream.losses import Reconstruction, Spectra
 from models.training.averaging import Average
 from models.training.draws import generator, torch_generator
@@ -50,6 +50,7 @@ class CodecTrainingConfig:
     hinge_weight: float = 0.1
     feature_weight: float = 0.5
     adversary_from: int = 10**9
+    asked: int = len(FFT_LENGTHS)  # discriminators a step
     codes_fixed_from: int = 10**9
     adversary_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -101,8 +102,9 @@ class CodecTrainee:
             config.mel_weight * losses.mel + spectrum_weight * losses.spectrum + config.commitment_weight * commitment
         )
         figures = {"mel": losses.mel, "spectrum": losses.spectrum, "commitment": commitment, "used": used}
+        asked = sorted(rng.choice(len(FFT_LENGTHS), config.asked, replace=False).tolist())
         if step >= config.adversary_from:
-            adversarial = self.discriminators.of_generator(made_BT, target_BT)
+            adversarial = self.discriminators.of_generator(made_BT, target_BT, asked)
             total = total + config.hinge_weight * adversarial.hinge + config.feature_weight * adversarial.features
             figures |= {"hinge": adversarial.hinge, "features": adversarial.features}
         self.optimiser.zero_grad(set_to_none=True)
@@ -111,7 +113,7 @@ class CodecTrainee:
         self.optimiser.step()
         if step >= config.adversary_from:
             self.adversary.zero_grad(set_to_none=True)
-            loss = self.discriminators.of_themselves(made_BT, target_BT)
+            loss = self.discriminators.of_themselves(made_BT, target_BT, asked)
             loss.backward()  # type: ignore[no-untyped-call]
             self.adversary.step()
             figures["discriminators"] = loss

@@ -63,7 +63,7 @@ def stage(folder, **changes):
     known = SemanticTokens(semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3))
     recipe = StageTrainingConfig(
         stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32",
-        melody_told=0.5, **changes,
+        melody_told=0.5, forgetful=0.5, draws_back=1.0, **changes,
     )  # fmt: skip
     melodies = tokens(62, 12, 250).numpy().astype(np.uint8)
     codes = tokens(16, 12, 500, 4)
