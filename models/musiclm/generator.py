@@ -1,8 +1,8 @@
 """Soundscapes and music from prompts: read the words, make semantic, coarse and fine codes, choose a take, master it.
 
 Of every piece a fixed number of takes is made; the one whose sound lies nearest to its words in the joint space, and
-that follows its melody best if it has one, is kept. Stages: (listen ->) condition -> semantic -> coarse -> fine ->
-decode -> master. Everything up to the codes depends on the recipe and its melody alone.
+that follows its melody best if it has one, and holds best if it is long, is kept. Stages: (listen ->) condition ->
+semantic -> coarse -> fine -> decode -> master. Everything up to the codes depends on the recipe and its melody alone.
 
 Shapes: T samples, F codec frames, K codebooks.
 """
@@ -34,6 +34,7 @@ from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.model import STAGES, StageName, load_model
 from models.musiclm.running import TakesOnTheirWay
+from models.musiclm.steadiness import is_long, steadiness
 from models.musiclm.take import Take, sampling_from
 from models.musiclm.telling import Telling, sections_of
 from models.personal import TASTE, opened_tokens, public
@@ -67,6 +68,25 @@ class _Listened:
     record: StageRecord
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which take is kept, and what of all takes it was chosen by: what does not apply is empty."""
+
+    best: int
+    likenesses: list[float]
+    following: list[float]
+    holding: list[float]
+
+    def as_detail(self) -> dict[str, Json]:
+        """Return it as the record of the stage has it."""
+        rows = {
+            "likeness_of_takes": self.likenesses,
+            "melody_of_takes": self.following,
+            "steadiness_of_takes": self.holding,
+        }
+        return {name: [round(each, 6) for each in row] for name, row in rows.items() if row} | {"take": self.best}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drafted:
     """All takes of a piece, as codes."""
@@ -91,6 +111,7 @@ class MusicLMGenerator:
         self._sentences = load_sentences(device)
         self._sampling = sampling_from(version.config["sampling"])
         self._takes = int(version.config["takes"])
+        self._steadiness_weight = float(version.config.get("steadiness_weight", 0.0))
         rates = {"semantic": self._model.config.semantic_model.frame_rate_hz}
         engines: dict[StageName, Engine] = {}
         for name in STAGES:
@@ -184,11 +205,8 @@ class MusicLMGenerator:
         """
         item, began, started_at = drafted.item, time.perf_counter(), datetime.now(UTC)
         waveforms = [self._decode(take.codes_FK)[: drafted.samples] for take in item.takes]
-        likenesses = [self._likeness(item.telling, waveform) for waveform in waveforms]
-        following = [self._following(item.melody_F, waveform) for waveform in waveforms]
-        best = max(range(len(waveforms)), key=lambda n: likenesses[n] + _MELODY_WEIGHT * following[n])
-        take, waveform_T = item.takes[best], waveforms[best]
-        followed = {} if item.melody_F is None else {"melody_of_takes": [round(each, 6) for each in following]}
+        choice = self._choose(item, waveforms)
+        take, waveform_T = item.takes[choice.best], waveforms[choice.best]
         codes = write_codes(Codes(take.made["semantic"][:, 0], take.codes_FK))
         pcm = waveform_T.numpy()
         decoded = StageRecord(
@@ -197,7 +215,7 @@ class MusicLMGenerator:
             output_digest=digest_of_bytes(pcm.astype("<f4").tobytes()),
             started_at=started_at,
             wall_s=time.perf_counter() - began,
-            detail={"likeness_of_takes": [round(each, 6) for each in likenesses], "take": best} | followed,
+            detail=choice.as_detail(),
         )
         began, started_at = time.perf_counter(), datetime.now(UTC)
         rate = self._model.config.codec.sample_rate_hz
@@ -222,14 +240,26 @@ class MusicLMGenerator:
             stages=(*item.read, *self._stage_records(item, take), decoded, mastering),
             attributes={
                 "title": item.recipe["prompt"],
-                "likeness": round(likenesses[best], 4),
+                "likeness": round(choice.likenesses[choice.best], 4),
                 "takes": len(item.takes),
-                "take": best,
+                "take": choice.best,
                 "sample_rate_hz": rate,
                 "loudness_lufs": mastered.loudness_lufs,
             }
-            | ({} if item.melody_F is None else {"melody_followed": round(following[best], 4)}),
+            | ({} if item.melody_F is None else {"melody_followed": round(choice.following[choice.best], 4)}),
         )
+
+    def _choose(self, item: _Item, waveforms: Sequence[Tensor]) -> _Choice:
+        """Hear all takes, and choose one."""
+        likenesses = [self._likeness(item.telling, waveform) for waveform in waveforms]
+        rate, weight = self._model.config.codec.sample_rate_hz, self._steadiness_weight
+        long = weight > 0 and len(item.telling.sections) == 1 and is_long(len(waveforms[0]), rate)
+        following = [] if item.melody_F is None else [self._following(item.melody_F, each) for each in waveforms]
+        holding = [steadiness(each, self._model.mulan) for each in waveforms] if long else []
+        worths = np.array(likenesses)
+        for values, beside in ((following, _MELODY_WEIGHT), (holding, weight)):
+            worths = worths + beside * np.array(values) if values else worths
+        return _Choice(int(worths.argmax()), likenesses, following, holding)
 
     def _telling(self, recipe: Mapping[str, Json]) -> Telling:
         tokens = opened_tokens(recipe)
@@ -264,10 +294,8 @@ class MusicLMGenerator:
         ]
         return telling.likeness(spans)
 
-    def _following(self, melody_F: Classes | None, waveform_T: Tensor) -> float:
-        """Return how well a take follows its melody; 0 if it has none."""
-        if melody_F is None:
-            return 0.0
+    def _following(self, melody_F: Classes, waveform_T: Tensor) -> float:
+        """Return how well a take follows its melody."""
         heard_F = hear_melody(waveform_T.numpy(), self._model.config.codec.sample_rate_hz, self._model.melody)
         return agreement(melody_F, heard_F)
 

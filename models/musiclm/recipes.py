@@ -110,5 +110,5 @@ def following(
         config, seed=config.seed + 10, forgetful=0.5, draws_back=1.0, untold=0.2, tokens_untold=True,
         start=start, fixed=fixed,
     )  # fmt: skip
-    steps = {"semantic": 900, "coarse": 3500}[kind]
+    steps = {"semantic": 900, "coarse": 2600}[kind]
     return config, replace(schedule, steps=steps, learning_rate=8e-4, warmup=50)

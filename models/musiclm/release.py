@@ -25,6 +25,7 @@ from models.weights import ModelVersion, card_text, write_version
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 6
+STEADINESS_WEIGHT = 0.5  # beside likeness, when a take of a long piece is chosen
 FOLLOWS_MELODY = False  # not enough to promise it: see the card
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
@@ -59,6 +60,7 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         "parts": model.config.as_dict(),
         "sampling": asdict(sampling()),
         "takes": TAKES,
+        "steadiness_weight": STEADINESS_WEIGHT,
         "follows_melody": FOLLOWS_MELODY,
     }
     if start is not None:
