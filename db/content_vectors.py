@@ -9,7 +9,7 @@ Shapes: E joint width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -93,6 +93,25 @@ def record_content(session: Session, model_digest: str, contents: Iterable[Conte
     ]
     if rows:
         session.execute(upsert(content_vectors).on_conflict_do_nothing(), rows)
+
+
+def take_over_content(session: Session, model_digest: str, others: Sequence[str]) -> int:
+    """Give a model the vectors that other models have of assets of which it has none; return how many.
+
+    That is right for models with the same joint space only.
+    """
+    if not others:
+        return 0
+    kept = ("asset_id", "vector", "tempo_bpm", "key", "energy")
+    columns = [content_vectors.c[name] for name in kept]
+    theirs = (
+        select(*columns, literal(model_digest))
+        .distinct(content_vectors.c.asset_id)
+        .where(content_vectors.c.model_digest.in_(others))
+        .order_by(content_vectors.c.asset_id, content_vectors.c.model_digest)
+    )
+    added = upsert(content_vectors).from_select([*kept, "model_digest"], theirs).on_conflict_do_nothing()
+    return len(session.execute(added.returning(content_vectors.c.asset_id)).all())
 
 
 def catalogue_tracks(session: Session, model_digest: str, *, as_of: datetime) -> Iterator[CatalogueTrack]:

@@ -29,7 +29,7 @@ from flows.patiently import patiently
 from flows.playlists.fresh import Budget, ask_for_pieces, plan_pieces
 from flows.playlists.lists import Failed, Lists, Moment, lists_of
 from flows.playlists.nights import Night, dates_around, nights_due
-from flows.playlists.placing import Placed, place_assets, taste_version
+from flows.playlists.placing import Placed, place_assets, taste_version, versions_alike
 from flows.services import Backend, Services
 from models.taste.choosing import Rules
 
@@ -126,7 +126,8 @@ class NightWork:
 
     def place(self) -> Placed:
         """Place every asset that is new."""
-        placed = self._patiently(lambda: place_assets(self.backend, self.space))
+        alike = versions_alike(self.version, self.services.settings)
+        placed = self._patiently(lambda: place_assets(self.backend, self.space, alike))
         self._patiently(self._index)
         return placed
 

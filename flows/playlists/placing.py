@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from db.content_vectors import Content, record_content, without_content
+from db.content_vectors import Content, record_content, take_over_content, without_content
 from db.errors import CorruptObjectError, MissingObjectError
 from flows.model_choice import choose_version, newest
 from flows.services import Backend
@@ -48,8 +48,24 @@ def taste_version(settings: Settings) -> ModelVersion:
     return newest(found)
 
 
-def place_assets(backend: Backend, space: JointSpace, on_asset: Callable[[], None] = lambda: None) -> Placed:
+def versions_alike(version: ModelVersion, settings: Settings) -> list[str]:
+    """Return the digests of the other registered versions with the same joint space: a version trained on has them.
+
+    Raises:
+        CorruptModelError: a registered version cannot be read.
+    """
+    from models.musiclm.lending import digest_of_part
+
+    musiclms = [v for v in list_versions((settings.model_folder,)) if v.config.get("architecture") == "musiclm"]
+    others = [v for v in musiclms if v.digest != version.digest]
+    wanted = digest_of_part(version, "mulan") if others else ""
+    return [other.digest for other in others if digest_of_part(other, "mulan") == wanted]
+
+
+def place_assets(backend: Backend, space: JointSpace, alike: Sequence[str] = ()) -> Placed:
     """Place every asset that this version's space does not have yet; committed as it goes.
+
+    Where versions `alike` have placed an asset it need not be heard again.
 
     Raises:
         StorageError: the database or the object store cannot be used.
@@ -58,6 +74,7 @@ def place_assets(backend: Backend, space: JointSpace, on_asset: Callable[[], Non
 
     digest = space.version.digest
     with backend.database.unit_of_work() as session:
+        known = take_over_content(session, digest, alike)
         waiting = without_content(session, digest)
     failed: dict[str, str] = {}
     done: list[Content] = []
@@ -69,9 +86,8 @@ def place_assets(backend: Backend, space: JointSpace, on_asset: Callable[[], Non
             failed[asset_id] = str(error)
         if len(done) == _AT_ONCE:
             _commit(backend, digest, done)
-        on_asset()
     _commit(backend, digest, done)
-    return Placed(len(waiting) - len(failed), failed)
+    return Placed(known + len(waiting) - len(failed), failed)
 
 
 def _content(asset_id: str, data: bytes, space: JointSpace) -> Content:

@@ -52,6 +52,16 @@ def part_state(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return unpack({name.removeprefix(f"{part}."): tensor for name, tensor in _of_part(tensors, part).items()})
 
 
+def digest_of_part(version: ModelVersion, part: str) -> str:
+    """Return the digest of a part of a MusicLM, its own or lent.
+
+    Raises:
+        CorruptModelError: its files are not those of its digest.
+    """
+    lent: str | None = version.config.get("lent", {}).get(part)
+    return lent or part_digests(load_tensors(version, "cpu"), [part])[part]
+
+
 def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[dict[str, ModelVersion], dict[str, Tensor]]:
     """Return, for each part wanted by its digest, a MusicLM that has it and its tensors.
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
+import tiny_musiclm
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from taste_house import NOON
@@ -18,7 +19,7 @@ from db.playlists import failures_of, get_playlist, playlists_of
 from flows.playlists.night import MOST_TRIES
 from flows.playlists.nights import Night
 from flows.playlists.notifying import notify
-from flows.playlists.placing import place_assets, taste_version
+from flows.playlists.placing import place_assets, taste_version, versions_alike
 from flows.settings import Settings
 from models.musiclm.joint_space import JointSpace
 from models.weights import UnknownModelError
@@ -110,6 +111,29 @@ def test_an_asset_that_cannot_be_heard_is_named_and_the_others_are_placed(house)
     placed = place_assets(house.backend, JointSpace(house.model))
     assert placed.assets == 3
     assert list(placed.failed) == [ids[2]]
+
+
+def test_a_version_with_the_joint_space_of_another_need_not_hear_its_assets_again(house):
+    folder = house.settings.model_folder
+    ids = house.stock(4)
+    newer = tiny_musiclm.version(folder / "newer", takes=3)
+    stranger = tiny_musiclm.version(folder / "stranger", seed=5)
+    assert house.model.digest in versions_alike(newer, house.settings)
+    assert stranger.digest not in versions_alike(newer, house.settings)
+    assert versions_alike(stranger, house.settings) == []
+
+    with house.database.unit_of_work() as session:
+        files = dict(without_content(session, newer.digest))
+        heard = session.connection().exec_driver_sql("SELECT asset_id, vector::text FROM content_vectors").all()
+    assert sorted(files) == sorted(ids)
+    for file in files.values():
+        house.objects.remove(file.digest)  # so that nothing can be heard
+    work = house.work(taste_model=newer.reference)
+    assert (work.place().assets, work.place().assets) == (4, 0)
+    with house.database.unit_of_work() as session:
+        query = text("SELECT asset_id, vector::text FROM content_vectors WHERE model_digest = :digest")
+        taken = session.execute(query, {"digest": newer.digest}).all()
+    assert sorted(map(tuple, taken)) == sorted(map(tuple, heard))
 
 
 def test_tastes_are_told_by_the_named_or_the_newest_musiclm(house):
