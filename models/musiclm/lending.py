@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -71,33 +72,51 @@ def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[dict[s
         UnusableModelError: nobody has one of them; the message names it.
         CorruptModelError: a version cannot be read.
     """
-    lenders: dict[str, ModelVersion] = {}
-    lent: dict[str, Tensor] = {}
-    asked = []
-    for version in _musiclms((SHIPPED, borrower.path.parent)):
-        if version.path == borrower.path:
-            continue
-        missing = wanted.keys() - lenders.keys()
-        if not missing:
-            break
-        asked.append(version.reference[: len(version.name) + 20])
-        tensors = load_tensors(version, "cpu")
-        for part, digest in part_digests(tensors, missing).items():
+    found, others = _Found(), list[ModelVersion]()
+    for folder in dict.fromkeys((SHIPPED, borrower.path.parent)):
+        others += [version for version in _musiclms(folder) if version.path != borrower.path]
+        found.among(others, wanted)
+        for version in others:  # a part may be in pieces, some of them lent in turn
+            if (lacking := found.lacking(wanted)) and (lent := version.config.get("lent")):
+                pieces = _Found()
+                pieces.among(others, lent)
+                found.take(version, load_tensors(version, "cpu") | pieces.tensors, lacking)
+        if not found.lacking(wanted):
+            return found.lenders, found.tensors
+    asked = ", ".join(version.reference[: len(version.name) + 20] for version in others)
+    told = f"looked at {asked}" if others else "there is none beside it"
+    raise UnusableModelError(f"no MusicLM has the {', '.join(found.lacking(wanted))} that it was made with: {told}")
+
+
+@dataclass(slots=True)
+class _Found:
+    """Parts that were found, and whose they are."""
+
+    lenders: dict[str, ModelVersion] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def lacking(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        return {part: digest for part, digest in sorted(wanted.items()) if part not in self.lenders}
+
+    def among(self, versions: Iterable[ModelVersion], wanted: Mapping[str, str]) -> None:
+        """Look for parts among what versions have of their own, until all are found."""
+        for version in versions:
+            if lacking := self.lacking(wanted):
+                self.take(version, load_tensors(version, "cpu"), lacking)
+
+    def take(self, version: ModelVersion, tensors: Mapping[str, Tensor], wanted: Mapping[str, str]) -> None:
+        """Take those of the wanted parts that are among a version's tensors."""
+        for part, digest in part_digests(tensors, wanted).items():
             if digest == wanted[part]:
-                lenders[part] = version
-                lent |= _of_part(tensors, part)
-    if lacking := sorted(wanted.keys() - lenders.keys()):
-        told = f"looked at {', '.join(asked)}" if asked else "there is none beside it"
-        raise UnusableModelError(f"no MusicLM has the {', '.join(lacking)} that it was made with: {told}")
-    return lenders, lent
+                self.lenders[part] = version
+                self.tensors |= _of_part(tensors, part)
 
 
-def _musiclms(folders: Iterable[Path]) -> Iterator[ModelVersion]:
-    for folder in dict.fromkeys(folders):
-        for path in sorted(folder.glob("*/config.json")):
-            version = read_version(path.parent)
-            if version.config.get("architecture") == "musiclm":
-                yield version
+def _musiclms(folder: Path) -> Iterator[ModelVersion]:
+    for path in sorted(folder.glob("*/config.json")):
+        version = read_version(path.parent)
+        if version.config.get("architecture") == "musiclm":
+            yield version
 
 
 def _of_part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

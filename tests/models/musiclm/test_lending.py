@@ -6,7 +6,7 @@ import pytest
 import tiny_musiclm
 import torch
 
-from models.musiclm.lending import whole_tensors
+from models.musiclm.lending import find_lent, part_digests, whole_tensors
 from models.musiclm.model import load_model
 from models.musiclm.release import release
 from models.registry import find_version, load_generator
@@ -80,3 +80,15 @@ def test_what_goes_on_from_it_borrows_from_both_and_supersedes_both(start, train
     whole, before = whole_tensors(third), whole_tensors(trained_on)
     assert torch.equal(whole["semantic.codes.weight"], before["semantic.codes.weight"])
     assert load_generator(third, slots=1).version.digest == third.digest
+
+
+def test_a_whole_part_is_found_that_lies_in_pieces_with_several_versions(start, training, trained_on):
+    third = trained(trained_on, training, "third", "coarse.trunk", seed=8)
+    stranger = tiny_musiclm.version(start.path.with_name("stranger"), seed=4)
+    wanted = part_digests(whole_tensors(third), ("codec", "coarse", "fine"))
+    lenders, tensors = find_lent(wanted, stranger)
+    assert lenders["coarse"] == third
+    assert lenders["fine"] == start
+    whole = whole_tensors(third)
+    assert {name.partition(".")[0] for name in tensors} == wanted.keys()
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in tensors.items())
