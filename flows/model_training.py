@@ -65,6 +65,7 @@ def train(
     *,
     device: str,
     report: Report,
+    threads: int,
     step: str | None = None,
     start: ModelVersion | None = None,
 ) -> ModelVersion | None:
@@ -76,7 +77,8 @@ def train(
         out: where the training lives.
         device: what it runs on.
         report: told how far it is.
-        step: only this step of a model that is trained in several; others can run side by side.
+        threads: how many to compute on.
+        step: only this step of a model that is trained in several.
         start: the version to go on from, instead of from nothing.
 
     Returns:
@@ -87,13 +89,18 @@ def train(
     """
     check_training(model, step, start)
     if model == "musiclm-small":
-        return _train_musiclm(data, out, device, report, step, start)
+        return _train_musiclm(data, out, device, report, threads, step, start)
     if model == "singsong-small":
-        return _train_singsong(data, out, device, report, step)
-    return _train_score(data, out, device, report)
+        return _train_singsong(data, out, device, report, threads, step)
+    return _train_score(data, out, device, report, threads)
 
 
-def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVersion:
+def threads_for(step: str | None) -> int:
+    """Return how many threads a training computes on: all, but one if it is one step, meant to run beside others."""
+    return 1 if step else os.cpu_count() or 1
+
+
+def _train_score(data: Path, out: Path, device: str, report: Report, threads: int) -> ModelVersion:
     import torch
 
     from models.score.corpus import CorpusError, load_passages, prepare
@@ -108,7 +115,7 @@ def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVer
         passages = load_passages(corpus)
     except CorpusError as error:
         raise TrainingError(str(error)) from error
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(threads)
     try:
         trained = train_score(
             config,
@@ -123,7 +130,13 @@ def _train_score(data: Path, out: Path, device: str, report: Report) -> ModelVer
 
 
 def _train_musiclm(
-    data: Path, out: Path, device: str, report: Report, step: str | None, start: ModelVersion | None
+    data: Path,
+    out: Path,
+    device: str,
+    report: Report,
+    threads: int,
+    step: str | None,
+    start: ModelVersion | None,
 ) -> ModelVersion | None:
     import torch
 
@@ -135,9 +148,8 @@ def _train_musiclm(
     from models.score.corpus import CorpusError
     from models.training.run import RunError
 
-    workers = os.cpu_count() or 1
-    torch.set_num_threads(1 if step else workers)  # a step alone is meant to run beside others
-    pipeline = Pipeline(data, out, workers=workers, device=device, report=report, start=start)
+    torch.set_num_threads(threads)
+    pipeline = Pipeline(data, out, workers=os.cpu_count() or 1, device=device, report=report, start=start)
     try:
         for name in (step,) if step else steps_from(start):
             pipeline.step(name)
@@ -146,7 +158,9 @@ def _train_musiclm(
     return pipeline.released
 
 
-def _train_singsong(data: Path, out: Path, device: str, report: Report, step: str | None) -> ModelVersion | None:
+def _train_singsong(
+    data: Path, out: Path, device: str, report: Report, threads: int, step: str | None
+) -> ModelVersion | None:
     import torch
 
     from models.material.synth import SynthError
@@ -157,10 +171,9 @@ def _train_singsong(data: Path, out: Path, device: str, report: Report, step: st
     from models.singsong.pipeline import STEPS, Pipeline, PipelineError
     from models.training.run import RunError
 
-    workers = os.cpu_count() or 1
-    torch.set_num_threads(1 if step else workers)
+    torch.set_num_threads(threads)
     base = find_version("musiclm-small", [])
-    pipeline = Pipeline(data, out, base, workers=workers, device=device, report=report)
+    pipeline = Pipeline(data, out, base, workers=os.cpu_count() or 1, device=device, report=report)
     try:
         for name in (step,) if step else STEPS:
             pipeline.step(name)

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from db.model_versions import finish_training, register_version, start_training
 from flows.model_choice import registration
-from flows.model_training import check_training, figures_of, steps_of, train
+from flows.model_training import check_training, figures_of, steps_of, threads_for, train
 from flows.reporting import Told
 from flows.services import Services
 from flows.settings import load_settings
@@ -51,7 +51,8 @@ def train_model(
             training = start_training(session, model, config).id
         version: ModelVersion | None = None
         for name in (step,) if step else steps_of(model, begun):
-            version = make_step.with_options(name=name or model)(model, data, out, device, name, begun)
+            named = make_step.with_options(name=name or model)
+            version = named(model, data, out, device, threads_for(step), name, begun)
         with backend.database.unit_of_work() as session:
             if version is not None:
                 register_version(session, registration(version))
@@ -62,8 +63,8 @@ def train_model(
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def make_step(
-    model: str, data: str, out: str, device: str, step: str | None, start: ModelVersion | None
+    model: str, data: str, out: str, device: str, threads: int, step: str | None, start: ModelVersion | None
 ) -> ModelVersion | None:
     """Make one step, and tell Prefect how far it is."""
     told = Told(f"{model}-{step or 'training'}")
-    return train(model, Path(data), Path(out), device=device, report=told, step=step, start=start)
+    return train(model, Path(data), Path(out), device=device, report=told, threads=threads, step=step, start=start)
