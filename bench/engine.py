@@ -19,7 +19,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -176,7 +176,13 @@ def alternating(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str
 def lengths_s(count: int) -> list[float]:
     """Seconds of so many pieces: log-normal about 18 s, of 5 to 60 s."""
     drawn = np.random.default_rng(1).normal(np.log(18), 0.7, count)
-    return np.clip(np.exp(drawn), 5, 60).tolist()
+    return [float(seconds) for seconds in np.clip(np.exp(drawn), 5, 60)]
+
+
+def their_runs(theirs: MusicgenForConditionalGeneration, batches: Sequence[Sequence[int]]) -> None:
+    """Run static batches one after another, each as long as its longest piece."""
+    for batch in batches:
+        their_run(theirs, len(batch), max(batch))
 
 
 def measure_mixed(effort: Effort) -> dict[str, float]:
@@ -187,9 +193,7 @@ def measure_mixed(effort: Effort) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, order in (("in order of arrival", lengths), ("sorted by length", sorted(lengths))):
         batches = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
-        found[f"transformers float32, {name}"] = seconds_of(
-            lambda batches=batches: [their_run(theirs, len(batch), max(batch)) for batch in batches]
-        )
+        found[f"transformers float32, {name}"] = seconds_of(partial(their_runs, theirs, batches))
     for choice in backends():
         decoder = decoders["bfloat16" if choice.model_dtype == torch.bfloat16 else "float32"]
         engine = engine_for(decoder, choice, BATCH, max(lengths))
@@ -224,7 +228,9 @@ def measure_roofline(steps: dict[str, dict[str, float]], layers: int) -> dict[st
 def measure_audiolm(steps: int) -> dict[str, float]:
     """Processor seconds for 8 sequences of a semantic stage of width 512, 6 layers, beside audiolm-pytorch's."""
     audiolm = importlib.import_module("audiolm_pytorch.audiolm_pytorch")
-    audiolm.get_encoded_dim = lambda _name: 512  # of a text encoder that is not used: it would ask the network
+    vars(audiolm)["get_encoded_dim"] = lambda _name: (
+        512
+    )  # of a text encoder that is not used: it would ask the network
     theirs = audiolm.SemanticTransformer(num_semantic_tokens=500, dim=512, depth=6, heads=8, flash_attn=False).eval()
     wrapper = audiolm.SemanticTransformerWrapper(transformer=theirs)
     ours = Transformer(TransformerConfig(vocabulary=512, layers=6, width=512, heads=8, feed_forward=2048))

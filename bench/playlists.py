@@ -40,10 +40,10 @@ from flows.recipe import ModelIdentity
 from flows.services import Backend, Services
 from flows.settings import Settings
 from models.taste.choosing import Catalogue, Rules
-from models.taste.factors import Factors
+from models.taste.factors import FactorConfig, Factors
 from models.taste.heard import Heard
 from models.taste.modes import modes_of
-from models.taste.night import FactorConfig, Guest, Night, fit_factors
+from models.taste.night import Guest, Night, fit_factors
 from models.taste.ranking import BLOCK, RankingConfig, content_scores, factor_scores, fuse
 from models.taste.sequence import NO_KEY, Character
 from models.taste.space import Space, Vectors, directions, space_of
@@ -249,7 +249,9 @@ def fill(database: Database, model: ModelVersion, heard: Heard, catalogue: Catal
 
 def _events(heard: Heard, names: list[str], ids: list[str], then: datetime) -> Iterator[tuple[object, ...]]:
     columns = (heard.listener_N, heard.piece_N, heard.completed_N, heard.skipped_N, heard.opinion_N, heard.last_at_N)
-    for listener, piece, completed, skipped, opinion, last_at in zip(*map(np.ndarray.tolist, columns), strict=True):
+    for listener, piece, completed, skipped, opinion, last_at in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
         kinds = ["completed"] * completed + ["skipped"] * skipped + ["liked"] * (opinion > 0)
         for number, kind in enumerate(kinds):
             at = datetime.fromtimestamp(last_at - 60 * number, UTC)

@@ -109,7 +109,7 @@ def copies(sound: Sound, voice: Sound) -> Iterator[tuple[str, str, bytes]]:
     yield "8 kHz", ".wav", sound.at(8_000).coded(format="WAV", subtype="PCM_16")
     other_hz = _CD_HZ if sound.rate_hz != _CD_HZ else _STUDIO_HZ
     yield "resampled", ".wav", sound.at(other_hz).coded(format="WAV", subtype="PCM_16")
-    yield "-6 dB", ".wav", replace(sound, wave=sound.wave / 2).coded(format="WAV", subtype="PCM_16")
+    yield "-6 dB", ".wav", replace(sound, wave=sound.wave * np.float32(0.5)).coded(format="WAV", subtype="PCM_16")
     yield "cut to 10 s", ".wav", sound.cut(10.0).coded(format="WAV", subtype="PCM_16")
     yield "10 dB below speech", ".wav", sound.under(voice).coded(format="WAV", subtype="PCM_16")
 
