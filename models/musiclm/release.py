@@ -38,7 +38,15 @@ def sampling() -> Sampling:
     """Return how musiclm-small draws; windows are those it was trained on."""
     return Sampling(
         semantic=StageSampling(temperature=0.9, top_k=0, guidance_scale=3.0, window_s=10.0, given_s=5.0),
-        coarse=StageSampling(temperature=0.85, top_k=0, guidance_scale=2.0, window_s=8.0, given_s=4.0, forgetful=0.5),
+        coarse=StageSampling(
+            temperature=0.85,
+            top_k=0,
+            guidance_scale=3.0,
+            window_s=8.0,
+            given_s=4.0,
+            forgetful=0.25,
+            guided_by_tokens=True,
+        ),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
 

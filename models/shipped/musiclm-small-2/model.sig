@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "65c5ae9546e94adb8bea287adee0d6d80d7b4c9846b2dca3260b985918b10949"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogIm11c2ljbG0tc21hbGwiLCAiZGlnZXN0IjogeyJzaGEyNTYiOiAiZDRmZTBiNTZkY2Q1OTA4NGY3Mjk1ODU4MTZjNGVmZTFjMGQ4Mzc0YTkwNWUxZmQzYWM1N2MxMzg0OTc2MDhhZCJ9fV0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJwcmVkaWNhdGUiOiB7InJlc291cmNlcyI6IFt7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjY2OGYzN2VmZWRlZmFmMjcyZGVhMzAyOTgwZWRhMzUzZDc4OTdiMTA4MDEyYjYyYWI2MjhlNjBjMWUwNjgyYzIiLCAibmFtZSI6ICJjYXJkLm1kIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiM2UzNzM0MjM4YzZiMDNjNWIxN2E5ZTM1ODEzMzk0ODg1MDNmMDFlYjRiZWMyZDJjYjIyMTMyYzJhOWU2NzM5NSIsICJuYW1lIjogImNvbmZpZy5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiNzIzNDU3NTMwODgwYjVhZGZmMWFiN2Q4MjljMjMzZWQ5YzJiMDU1N2NlNTg5MTQxMDc3OTAxYmY4MWI3NGY2NyIsICJuYW1lIjogIm1vZGVsLnNhZmV0ZW5zb3JzIn1dLCAic2VyaWFsaXphdGlvbiI6IHsibWV0aG9kIjogImZpbGVzIiwgImhhc2hfdHlwZSI6ICJzaGEyNTYiLCAiYWxsb3dfc3ltbGlua3MiOiBmYWxzZSwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl19fX0=",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEUCIG/2hBgR7VJDOnuvMUsHTFwlFDVMClNQSeTtG5RGhl/5AiEAo35NvMsn2iMFyWuX1bEYtfm5EGzW8I6MAMO+nQqH7Aw="
+   }
+  ]
+ }
+}
