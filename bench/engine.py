@@ -228,9 +228,8 @@ def measure_roofline(steps: dict[str, dict[str, float]], layers: int) -> dict[st
 def measure_audiolm(steps: int) -> dict[str, float]:
     """Processor seconds for 8 sequences of a semantic stage of width 512, 6 layers, beside audiolm-pytorch's."""
     audiolm = importlib.import_module("audiolm_pytorch.audiolm_pytorch")
-    vars(audiolm)["get_encoded_dim"] = lambda _name: (
-        512
-    )  # of a text encoder that is not used: it would ask the network
+    # Of a text encoder that is not used: it would ask the network.
+    vars(audiolm)["get_encoded_dim"] = lambda _name: 512
     theirs = audiolm.SemanticTransformer(num_semantic_tokens=500, dim=512, depth=6, heads=8, flash_attn=False).eval()
     wrapper = audiolm.SemanticTransformerWrapper(transformer=theirs)
     ours = Transformer(TransformerConfig(vocabulary=512, layers=6, width=512, heads=8, feed_forward=2048))

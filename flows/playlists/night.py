@@ -126,7 +126,10 @@ class NightWork:
 
     def place(self) -> Placed:
         """Place every asset that is new."""
-        alike = versions_alike(self.version, self.services.settings)
+
+        def alike() -> list[str]:
+            return versions_alike(self.version, self.services.settings)
+
         placed = self._patiently(lambda: place_assets(self.backend, self.space, alike))
         self._patiently(self._index)
         return placed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -62,10 +62,10 @@ def versions_alike(version: ModelVersion, settings: Settings) -> list[str]:
     return [other.digest for other in others if digest_of_part(other, "mulan") == wanted]
 
 
-def place_assets(backend: Backend, space: JointSpace, alike: Sequence[str] = ()) -> Placed:
+def place_assets(backend: Backend, space: JointSpace, alike: Callable[[], Sequence[str]] = tuple) -> Placed:
     """Place every asset that this version's space does not have yet; committed as it goes.
 
-    Where versions `alike` have placed an asset it need not be heard again.
+    Where versions `alike` (asked for only if something is new) have placed an asset it need not be heard again.
 
     Raises:
         StorageError: the database or the object store cannot be used.
@@ -74,8 +74,10 @@ def place_assets(backend: Backend, space: JointSpace, alike: Sequence[str] = ())
 
     digest = space.version.digest
     with backend.database.unit_of_work() as session:
-        known = take_over_content(session, digest, alike)
         waiting = without_content(session, digest)
+        known = take_over_content(session, digest, alike()) if waiting else 0
+        if known:
+            waiting = without_content(session, digest)
     failed: dict[str, str] = {}
     done: list[Content] = []
     for asset_id, file in waiting:

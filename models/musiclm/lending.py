@@ -74,8 +74,9 @@ def find_lent(wanted: Mapping[str, str], borrower: ModelVersion) -> tuple[dict[s
     """
     found, others = _Found(), list[ModelVersion]()
     for folder in dict.fromkeys((SHIPPED, borrower.path.parent)):
-        others += [version for version in _musiclms(folder) if version.path != borrower.path]
-        found.among(others, wanted)
+        beside = [version for version in _musiclms(folder) if version.path != borrower.path]
+        others += beside
+        found.among(beside, wanted)
         for version in others:  # a part may be in pieces, some of them lent in turn
             if (lacking := found.lacking(wanted)) and (lent := version.config.get("lent")):
                 pieces = _Found()

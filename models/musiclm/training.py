@@ -142,8 +142,8 @@ class StageTrainee:
     @torch.no_grad()
     def _given_back(self, batch: _Batch, step: int) -> Tensor:
         """Return codes_BNK that the stage is given back: of items that forget nothing, some as it would draw them."""
-        forgets_B = torch.zeros(len(batch.codes_BNK)) if batch.forgotten_BN is None else batch.forgotten_BN.any(dim=1)
-        chosen_C = (~forgets_B.bool()).nonzero()[:, 0]
+        items_B = torch.arange(len(batch.codes_BNK), device=self.device)
+        chosen_C = items_B if batch.forgotten_BN is None else items_B[~batch.forgotten_BN.any(dim=1)]
         given_BNK = batch.codes_BNK.clone()
         if len(chosen_C):
             some, rng = batch.of(chosen_C), torch_generator(self.config.seed, 4, step)
