@@ -69,7 +69,7 @@ def train(
     step: str | None = None,
     start: ModelVersion | None = None,
 ) -> ModelVersion | None:
-    """Prepare the material, train (or go on with the training in `out`), and write the version to out/version.
+    """Make a step of a training, or go on with it; the last one writes the version to out/version.
 
     Args:
         model: one of TRAINABLE.
@@ -78,7 +78,7 @@ def train(
         device: what it runs on.
         report: told how far it is.
         threads: how many to compute on.
-        step: only this step of a model that is trained in several.
+        step: one of `steps_of`.
         start: the version to go on from, instead of from nothing.
 
     Returns:
@@ -88,11 +88,12 @@ def train(
         TrainingError: no such model or step, no training material, or another training in `out`.
     """
     check_training(model, step, start)
+    if model == "score-small":
+        return _train_score(data, out, device, report, threads)
+    assert step is not None, f"{model} is trained a step at a time"
     if model == "musiclm-small":
         return _train_musiclm(data, out, device, report, threads, step, start)
-    if model == "singsong-small":
-        return _train_singsong(data, out, device, report, threads, step)
-    return _train_score(data, out, device, report, threads)
+    return _train_singsong(data, out, device, report, threads, step)
 
 
 def threads_for(step: str | None) -> int:
@@ -135,7 +136,7 @@ def _train_musiclm(
     device: str,
     report: Report,
     threads: int,
-    step: str | None,
+    step: str,
     start: ModelVersion | None,
 ) -> ModelVersion | None:
     import torch
@@ -144,22 +145,21 @@ def _train_musiclm(
     from models.material.clips import ClipsError
     from models.material.synth import SynthError
     from models.mulan.sentences import SentencesError
-    from models.musiclm.pipeline import Pipeline, PipelineError, steps_from
+    from models.musiclm.pipeline import Pipeline, PipelineError
     from models.score.corpus import CorpusError
     from models.training.run import RunError
 
     torch.set_num_threads(threads)
     pipeline = Pipeline(data, out, workers=os.cpu_count() or 1, device=device, report=report, start=start)
     try:
-        for name in (step,) if step else steps_from(start):
-            pipeline.step(name)
+        pipeline.step(step)
     except (AmbienceError, ClipsError, CorpusError, PipelineError, RunError, SentencesError, SynthError) as error:
         raise TrainingError(str(error)) from error
     return pipeline.released
 
 
 def _train_singsong(
-    data: Path, out: Path, device: str, report: Report, threads: int, step: str | None
+    data: Path, out: Path, device: str, report: Report, threads: int, step: str
 ) -> ModelVersion | None:
     import torch
 
@@ -168,15 +168,14 @@ def _train_singsong(
     from models.registry import find_version
     from models.score.corpus import CorpusError
     from models.singsong.pairs import PairsError
-    from models.singsong.pipeline import STEPS, Pipeline, PipelineError
+    from models.singsong.pipeline import Pipeline, PipelineError
     from models.training.run import RunError
 
     torch.set_num_threads(threads)
     base = find_version("musiclm-small", [])
     pipeline = Pipeline(data, out, base, workers=os.cpu_count() or 1, device=device, report=report)
     try:
-        for name in (step,) if step else STEPS:
-            pipeline.step(name)
+        pipeline.step(step)
     except (CorpusError, PairsError, PipelineError, RunError, SentencesError, SynthError) as error:
         raise TrainingError(str(error)) from error
     return pipeline.released
