@@ -13,8 +13,8 @@ from models.mel import MelConfig
 from models.melody.model import MelodyNetConfig
 from models.mulan.model import MulanConfig
 from models.musiclm.model import MusicLM, MusicLMConfig
+from models.musiclm.sampling import Sampling, StageSampling
 from models.musiclm.stage import coarse, fine, semantic
-from models.musiclm.take import Sampling, StageSampling
 from models.soundstream.codec import SoundStreamConfig
 from models.transformer import TrunkConfig
 from models.w2v_bert.model import W2vBertConfig

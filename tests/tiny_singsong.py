@@ -8,7 +8,7 @@ import soundfile
 import tiny_musiclm
 import torch
 
-from models.musiclm.take import Sampling, StageSampling
+from models.musiclm.sampling import Sampling, StageSampling
 from models.singsong.base import Base, read_base
 from models.singsong.encoder import EncoderConfig
 from models.singsong.hearing import HearingConfig, NoteHeadConfig

@@ -115,7 +115,7 @@ class MusicGenGenerator:
         )
         frames = math.ceil(samples / self._model.hop_length)
         codes_TK = np.zeros((frames, self._model.decoder.codebooks), dtype=np.int64)
-        windows = enumerate(self._windowing.over(frames))
+        windows = enumerate(self._windowing.over(0, frames))
         self._items[key] = _Item(recipe, told, condition, started_at, codes_TK, windows)
         try:
             self._submit(key)

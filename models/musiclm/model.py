@@ -86,6 +86,11 @@ class MusicLM(nn.Module):
         """Return a stage by its name."""
         return {"semantic": self.semantic, "coarse": self.coarse, "fine": self.fine}[name]
 
+    def rate_hz(self, name: StageName) -> float:
+        """Return how many frames a stage has in a second."""
+        config = self.config
+        return config.semantic_model.frame_rate_hz if name == "semantic" else config.codec.frame_rate_hz
+
     def packed(self) -> dict[str, Tensor]:
         """Return the weights as a version keeps them."""
         tensors: dict[str, Tensor] = {}

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.digests import digest_of_bytes
 from models.musiclm.lending import is_of, part_digests, whole_tensors
 from models.musiclm.model import MusicLM
-from models.musiclm.take import Sampling, StageSampling
+from models.musiclm.sampling import Sampling, StageSampling
 from models.packing import unpack
 from models.training.run import read_metrics
 from models.weights import ModelVersion, card_text, write_version

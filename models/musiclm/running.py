@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
+from models.engine.backends import BackendChoice
 from models.engine.engine import Engine
-from models.engine.requests import Completion, Request
 from models.generator import Outcome
-from models.musiclm.model import StageName
+from models.musiclm.model import STAGES, StageName
+from models.musiclm.sampling import Sampling
+from models.musiclm.stage import Stage
+from models.musiclm.take import Take
 
 _STEPS_AN_ADVANCE = 16
+_CACHE_BUCKET = 128
+_TAKES_AT_ONCE = 2  # of each piece: more would need more memory and be little faster
+_PREFIX_ROOM = 32  # rows before the codes, at most
 
 
-class Running(Protocol):
-    """A take: it says what is to be decoded next, and takes up what that came to."""
+def engines_for(
+    stage: Callable[[StageName], Stage],
+    rate_hz: Callable[[StageName], float],
+    sampling: Sampling,
+    *,
+    slots: int,
+    takes: int,
+    backend: BackendChoice,
+) -> dict[StageName, Engine]:
+    """Return an engine for each stage, with room for the windows of as many pieces as there are slots.
 
-    @property
-    def key(self) -> str:
-        """The item it is a take of."""
-
-    def next_request(self) -> tuple[StageName, Request] | None:
-        """Return what is to be decoded next and by which stage; None when all is made."""
-
-    def absorb(self, completion: Completion) -> None:
-        """Take up what the last request came to."""
+    Args:
+        stage: gives a stage's weights.
+        rate_hz: gives a stage's frames in a second.
+        sampling: how long the windows are, and which stages are guided, which takes two rows a take.
+        slots: pieces at once.
+        takes: of each piece.
+        backend: what the engines run on.
+    """
+    engines: dict[StageName, Engine] = {}
+    for name in STAGES:
+        drawn = sampling.of(name)
+        rows = 2 if drawn.guidance_scale != 1.0 and name != "fine" else 1
+        frames = drawn.windowing(rate_hz(name)).length
+        length = math.ceil((frames + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
+        engines[name] = Engine(
+            stage(name), slots=rows * slots * min(takes, _TAKES_AT_ONCE), cache_length=length, backend=backend
+        )
+    return engines
 
 
 class TakesOnTheirWay:
@@ -32,9 +55,9 @@ class TakesOnTheirWay:
 
     def __init__(self, engines: Mapping[StageName, Engine]) -> None:
         self._engines = engines
-        self._waiting: dict[str, Running] = {}
+        self._waiting: dict[str, Take] = {}
 
-    def submit(self, take: Running) -> bool:
+    def submit(self, take: Take) -> bool:
         """Queue a take's next request; return whether there was one."""
         following = take.next_request()
         if following is None:

@@ -1,103 +1,84 @@
-"""One take of a piece, from its telling and its melody to its codes: what comes next, stage by stage, by windows.
+"""A take on its way from what it is told to its codes: which request comes next, stage by stage, window by window.
 
-Everything depends on the recipe and the number of the take alone.
+Both systems make their takes so; what its windows are told is a conditioner's business. Everything depends on the
+recipe and the number of the take alone.
 
-Shapes: Q semantic frames, F codec frames, K codebooks, W frames of a window, N steps.
+Shapes: F codec frames, K codebooks, W frames of a window, N steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from models.engine.patterns import FREE, Delay, Parallel, to_decode
+from models.digests import digest_of_bytes
+from models.engine.patterns import Delay, Parallel, to_decode
 from models.engine.requests import Completion, Conditioning, Request
-from models.melody.contour import UNTOLD
-from models.musiclm.model import STAGES, MusicLM, StageName
-from models.musiclm.stage import heard_by, unheard, with_melody
-from models.musiclm.telling import Telling
-from models.musiclm.windows import Window, Windowing
-from models.sampling import uniform
+from models.generator import StageRecord
+from models.musiclm.model import STAGES, StageName
+from models.musiclm.sampling import Sampling
+from models.musiclm.stage import Stage, held_for
+from models.musiclm.windows import Window
 
 Codes = NDArray[np.int64]
+Made = Mapping[StageName, Codes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageSampling:
-    """How a stage draws, and in what windows it works (seconds).
+class Conditioner(Protocol):
+    """What the windows of a take go by, beside the codes before them."""
 
-    `forgetful` is the share of its steps whose codes it is not given back: it goes by what it is told then, which it
-    learnt in training that forgot (`models.training.forgetting`), and not by what it happened to draw.
-    With `guided_by_tokens` guidance leads away from what it would draw without the tokens of the stage before too.
+    def stage(self, name: StageName) -> Stage:
+        """Return what the engine runs for a stage."""
+
+    def rate_hz(self, name: StageName) -> float:
+        """Return how many frames a stage has in a second."""
+
+    def conditioning(
+        self, name: StageName, window: Window, steps: int, made: Made
+    ) -> tuple[Conditioning, Conditioning]:
+        """Return what a window of the semantic or coarse stage is told, and what its twin is told for guidance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What a take makes before it is compared with others: codec frames [begin, end), by some of the stages.
+
+    `section` is the one of a story that it is in, if it is in one alone.
     """
 
-    temperature: float
-    top_k: int
-    guidance_scale: float
-    window_s: float
-    given_s: float
-    forgetful: float = 0.0
-    guided_by_tokens: bool = False
-
-    def windowing(self, frame_rate_hz: float) -> Windowing:
-        """Return the windows in frames."""
-        return Windowing(round(self.window_s * frame_rate_hz), round(self.given_s * frame_rate_hz))
-
-    def instead(self, seed: int, window: str, steps: int, hole: int) -> NDArray[np.int64] | None:
-        """Return instead_N of a window (`Conditioning`): a hole where codes are not given back, if any are not."""
-        if not self.forgetful:
-            return None
-        drawn_N = [uniform(seed, f"{window}/forgotten", step) < self.forgetful for step in range(steps)]
-        return np.where(drawn_N, hole, FREE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How a version draws."""
-
-    semantic: StageSampling
-    coarse: StageSampling
-    fine: StageSampling
-
-    def of(self, stage: StageName) -> StageSampling:
-        """Return a stage's."""
-        return {"semantic": self.semantic, "coarse": self.coarse, "fine": self.fine}[stage]
-
-
-def sampling_from(values: Mapping[str, Mapping[str, Any]]) -> Sampling:
-    """Read the sampling of a version's configuration."""
-    return Sampling(**{name: StageSampling(**values[name]) for name in STAGES})
+    begin: int
+    end: int
+    stages: tuple[StageName, ...] = STAGES
+    section: int | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Take:
-    """A take on its way."""
+    """A take of a leg of a piece; `before` is what the legs before it have made."""
 
     key: str
     number: int
     seed: int
-    telling: Telling
-    model: MusicLM
+    conditioner: Conditioner
     sampling: Sampling
-    codec_frames: int
-    melody_Q: Tensor  # a class for each semantic frame
-    made: dict[StageName, Codes] = field(default_factory=dict)
-    wall_s: dict[StageName, float] = field(default_factory=dict)
-    nats: dict[StageName, float] = field(default_factory=dict)
+    leg: Leg
+    before: InitVar[Take | None] = None
+    made: dict[StageName, Codes] = field(init=False)
+    wall_s: dict[StageName, float] = field(init=False)
+    nats: dict[StageName, float] = field(init=False)
     _steps: Iterator[tuple[StageName, Request]] = field(init=False)
-    _current: tuple[StageName, Window, Request] | None = None
+    _current: tuple[StageName, Window] | None = None
 
-    def __post_init__(self) -> None:
-        for name in STAGES:
-            frames, codebooks = self._frames(name), self.model.stage(name).codebooks
-            self.made[name] = np.zeros((frames, codebooks), dtype=np.int64)
-            self.wall_s[name] = self.nats[name] = 0.0
+    def __post_init__(self, before: Take | None) -> None:
+        self.made = {name: self._grown(name, before) for name in STAGES}
+        self.wall_s = dict.fromkeys(STAGES, 0.0) if before is None else dict(before.wall_s)
+        self.nats = dict.fromkeys(STAGES, 0.0) if before is None else dict(before.nats)
         self._steps = self._requests()
 
     def next_request(self) -> tuple[StageName, Request] | None:
@@ -107,47 +88,63 @@ class Take:
     def absorb(self, completion: Completion) -> None:
         """Take up what the last request came to."""
         assert self._current is not None
-        name, window, _ = self._current
-        codes_WK = self._pattern(name).gather(completion.codes_NK)
-        self.made[name][window.start : window.end] = codes_WK
+        name, window = self._current
+        self.made[name][window.start : window.end] = self._pattern(name).gather(completion.codes_NK)
         self.wall_s[name] += completion.wall_s
         self.nats[name] -= completion.log_likelihood
 
     @property
     def codes_FK(self) -> Codes:
-        """The codec's codes, coarse and fine."""
-        return np.concatenate([self.made["coarse"], self.made["fine"]], axis=1)
+        """The codec's codes, coarse and fine; only the coarse ones as long as there are no others."""
+        coarse_FK = self.made["coarse"]
+        return np.concatenate([coarse_FK, self.made["fine"]], axis=1) if "fine" in self.leg.stages else coarse_FK
+
+    def records(self, input_digest: str, started_at: datetime, model: str) -> list[StageRecord]:
+        """Return the records of the stages of a finished piece, made by the version with the digest `model`."""
+        found = []
+        for name in STAGES:
+            codes = self.made[name]
+            output_digest = digest_of_bytes(codes.astype("<i2").tobytes())
+            detail = {
+                "codes": codes.size,
+                "nats_a_code": round(self.nats[name] / codes.size, 6),
+                "model": model,
+            }
+            found.append(
+                StageRecord(
+                    name=name, input_digest=input_digest, output_digest=output_digest, started_at=started_at,
+                    wall_s=self.wall_s[name], detail=detail,
+                )
+            )  # fmt: skip
+            input_digest = output_digest
+        return found
 
     def _requests(self) -> Iterator[tuple[StageName, Request]]:
-        for name in STAGES:
-            windows = self.sampling.of(name).windowing(self._rate_hz(name)).over(self._frames(name))
+        for name in self.leg.stages:
+            begin, end = self._frames(name, self.leg.begin), self._frames(name, self.leg.end)
+            windows = self.sampling.of(name).windowing(self.conditioner.rate_hz(name)).over(begin, end)
             for number, window in enumerate(windows):
-                request = self._request(name, number, window)
-                self._current = (name, window, request)
-                yield name, request
+                self._current = (name, window)
+                label = f"{name}/{self.number}/{number}" + (f"/{begin}" if begin else "")
+                yield name, self._request(name, window, label)
 
     @torch.inference_mode()
-    def _request(self, name: StageName, number: int, window: Window) -> Request:
-        stage, sampling, rate = self.model.stage(name), self.sampling.of(name), self._rate_hz(name)
+    def _request(self, name: StageName, window: Window, label: str) -> Request:
+        sampling, stage = self.sampling.of(name), self.conditioner.stage(name)
         given_WK = self.made[name][window.start : window.start + window.given]
         given_NK = self._pattern(name).spread(to_decode(given_WK, window.length))
-        added_ND = self._added(name, window, len(given_NK), self.melody_Q)
-        told = None
-        if stage.config.prefix_codebooks:
-            told = self.telling.tokens_for((window.start + window.given) / rate, window.end / rate)
-        guided = told is not None and sampling.guidance_scale != 1.0
-        untold_ND = added_ND
-        if guided and (self._melodic or sampling.guided_by_tokens):
-            untold_Q = torch.full_like(self.melody_Q, UNTOLD)
-            untold_ND = self._added(name, window, len(given_NK), untold_Q, told=not sampling.guided_by_tokens)
-        label = f"{name}/{self.number}/{number}"
-        instead_N = sampling.instead(self.seed, label, len(given_NK), stage.config.hole)
+        steps = len(given_NK)
+        told, untold = (
+            self._by_coarse(window, steps)
+            if name == "fine"
+            else self.conditioner.conditioning(name, window, steps, self.made)
+        )
+        instead_N = sampling.instead(self.seed, label, steps, stage.config.hole)
+        guided = sampling.guidance_scale != 1.0
         return Request(
             key=f"{self.key}/{self.number}",
-            conditioning=Conditioning(prefix_PD=stage.embed_prefix(told), added_ND=added_ND, instead_N=instead_N),
-            unconditional=Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=untold_ND, instead_N=instead_N)
-            if guided
-            else None,
+            conditioning=replace(told, instead_N=instead_N),
+            unconditional=replace(untold, instead_N=instead_N) if guided and untold is not None else None,
             guidance_scale=sampling.guidance_scale,
             given_NK=given_NK,
             seed=self.seed,
@@ -156,33 +153,22 @@ class Take:
             top_k=sampling.top_k,
         )
 
-    @property
-    def _melodic(self) -> bool:
-        return bool((self.melody_Q != UNTOLD).any())
-
-    def _added(self, name: StageName, window: Window, steps: int, melody_Q: Tensor, *, told: bool = True) -> Tensor:
-        """Return what is added to a window's steps; the coarse stage may be told no semantic tokens."""
-        stage = self.model.stage(name)
-        device = stage.start_1D.device
-        if name == "semantic":
-            melody_Q = melody_Q[window.start : window.end].to(device)
-            return stage.embed_added(with_melody(None, melody_Q, steps))
-        if name == "coarse":
-            heard = slice(window.start // 2, -(-window.end // 2))
-            tokens_Q = torch.from_numpy(self.made["semantic"][heard, 0]).to(device)
-            melody_Q = melody_Q[heard].to(device)
-            tokens_NA = heard_by(tokens_Q, steps)
-            return stage.embed_added(with_melody(tokens_NA if told else unheard(tokens_NA), melody_Q, steps))
-        codes_WK = torch.from_numpy(self.made["coarse"][window.start : window.end]).to(device)
-        frames = torch.arange(steps, device=device).clamp(max=len(codes_WK) - 1)
-        return stage.embed_added(codes_WK[frames])
+    def _by_coarse(self, window: Window, steps: int) -> tuple[Conditioning, None]:
+        """Return what a window of the fine stage is told: the coarse codes; there is nothing to guide away from."""
+        stage = self.conditioner.stage("fine")
+        codes_1WK = torch.from_numpy(self.made["coarse"][None, window.start : window.end]).to(stage.start_1D.device)
+        added_ND = stage.embed_added(held_for(codes_1WK, steps)[0])
+        return Conditioning(prefix_PD=stage.embed_prefix(None), added_ND=added_ND), None
 
     def _pattern(self, name: StageName) -> Delay | Parallel:
-        return Parallel() if name == "semantic" else Delay(self.model.stage(name).config.hole)
+        return Parallel() if name == "semantic" else Delay(self.conditioner.stage(name).config.hole)
 
-    def _rate_hz(self, name: StageName) -> float:
-        config = self.model.config
-        return config.semantic_model.frame_rate_hz if name == "semantic" else config.codec.frame_rate_hz
+    def _grown(self, name: StageName, before: Take | None) -> Codes:
+        made = np.zeros((self._frames(name, self.leg.end), self.conditioner.stage(name).codebooks), dtype=np.int64)
+        if before is not None:
+            made[: len(before.made[name])] = before.made[name]
+        return made
 
-    def _frames(self, name: StageName) -> int:
-        return -(-self.codec_frames // 2) if name == "semantic" else self.codec_frames
+    @staticmethod
+    def _frames(name: StageName, codec_frames: int) -> int:
+        return -(-codec_frames // 2) if name == "semantic" else codec_frames

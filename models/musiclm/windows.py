@@ -30,11 +30,11 @@ class Windowing:
     length: int
     given: int
 
-    def over(self, frames: int) -> Iterator[Window]:
-        """Yield windows that cover so many frames."""
-        yield Window(0, 0, min(self.length, frames))
-        end = self.length
-        while end < frames:
-            start = end - self.given
-            yield Window(start, self.given, min(self.length, frames - start))
-            end = start + self.length
+    def over(self, begin: int, end: int) -> Iterator[Window]:
+        """Yield windows that make frames [begin, end); those before are there already."""
+        while begin < end:
+            given = min(self.given, begin)
+            start = begin - given
+            window = Window(start, given, min(self.length, end - start))
+            yield window
+            begin = window.end

@@ -22,30 +22,25 @@ from torch import Tensor
 
 from models.digests import digest_of_bytes
 from models.engine.backends import BackendChoice
-from models.engine.engine import Engine
 from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
-from models.musiclm.model import STAGES, StageName
-from models.musiclm.running import TakesOnTheirWay
-from models.musiclm.take import sampling_from
+from models.musiclm.running import TakesOnTheirWay, engines_for
+from models.musiclm.sampling import sampling_from
+from models.musiclm.take import Leg, Take
 from models.recording import Recording, RecordingError, read_recording
 from models.resampling import at_rate
+from models.singsong.conditioner import VocalsAndWords
 from models.singsong.estimates import Estimates, estimate
 from models.singsong.fitting import Fit, fit
 from models.singsong.harmony import decided
 from models.singsong.mixing import Mixed, mix
 from models.singsong.model import load_model
 from models.singsong.pulse import pulse
-from models.singsong.take import SungTake
 from models.weights import ModelVersion
 
 NO_WORDS = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
 VOCALS = "vocals"
-_CACHE_BUCKET = 128
-_TAKES_AT_ONCE = 2
-_PREFIX_ROOM = 32
-_DECODED_AT_ONCE = 1500
 _GUIDE_WINDOW_S = 10.0
 _LEAST_VOICE = 0.3  # of an instrument's power the separator keeps less, of 98 in 100 voices more
 
@@ -79,7 +74,7 @@ class _Item:
     started_at: datetime
     samples: int
     waiting: int
-    takes: list[SungTake] = field(default_factory=list)
+    takes: list[Take] = field(default_factory=list)
 
 
 class SingSongGenerator:
@@ -101,16 +96,9 @@ class SingSongGenerator:
         self._sampling = sampling_from(version.config["sampling"])
         self._takes, self._sharpness = int(version.config["takes"]), float(version.config["sharpness"])
         self._rate = self._model.base.codec.config.sample_rate_hz
-        engines: dict[StageName, Engine] = {}
-        for name in STAGES:
-            sampling, rows = self._sampling.of(name), 1 if name == "fine" else 2
-            base = self._model.base
-            rate = base.semantic_model.config.frame_rate_hz if name == "semantic" else base.codec.config.frame_rate_hz
-            length = math.ceil((sampling.windowing(rate).length + _PREFIX_ROOM) / _CACHE_BUCKET) * _CACHE_BUCKET
-            engines[name] = Engine(
-                self._model.decoder(name), slots=rows * slots * min(self._takes, _TAKES_AT_ONCE), cache_length=length,
-                backend=backend,
-            )  # fmt: skip
+        engines = engines_for(
+            self._model.decoder, self._model.rate_hz, self._sampling, slots=slots, takes=self._takes, backend=backend
+        )
         self._items: dict[str, _Item] = {}
         self._running = TakesOnTheirWay(engines)
         self.profile = backend.profile(engines["semantic"].backend, device=device, slots=slots)
@@ -137,11 +125,9 @@ class SingSongGenerator:
         item = self._heard(recipe, asked, vocals, seed, samples, started_at, began)
         self._items[key] = item
         frames = math.ceil(samples / self._model.base.codec.config.hop_length)
-        prefix_P = self._prefix(recipe["prompt"])
+        told = VocalsAndWords(item.tokens_GA, item.guide_GH, self._prefix(recipe["prompt"]), self._model)
         for number in range(self._takes):
-            take = SungTake(
-                key, number, seed, item.tokens_GA, item.guide_GH, prefix_P, self._model, self._sampling, frames
-            )
+            take = Take(key, number, seed, told, self._sampling, Leg(0, frames))
             item.takes.append(take)
             self._running.submit(take)
 
@@ -186,15 +172,17 @@ class SingSongGenerator:
                     "accompaniment_gain_db": mixed.accompaniment_gain_db, "loudness_lufs": mixed.loudness_lufs,
                     "peak_dbfs": mixed.peak_dbfs},
         )  # fmt: skip
-        return self._product(item, take, mixed, codes, (decoded, mixing), found[best])
+        heard = digest_of_bytes(rfc8785.dumps([item.records[-1].output_digest, dict(item.recipe)]))
+        stages = (*item.records, *take.records(heard, item.started_at, self.version.digest), decoded, mixing)
+        return self._product(item, take, mixed, codes, stages, found[best])
 
     def _product(
         self,
         item: _Item,
-        take: SungTake,
+        take: Take,
         mixed: Mixed,
         codes: bytes,
-        last: tuple[StageRecord, ...],
+        stages: tuple[StageRecord, ...],
         found: Fit,
     ) -> Product:
         stems = (("waveform", "mix.flac", mixed.mix), ("accompaniment", "accompaniment.flac", mixed.accompaniment),
@@ -204,7 +192,7 @@ class SingSongGenerator:
         return Product(
             files=(*flacs, ProductFile(role="codes", name=NAME, media_type=MEDIA_TYPE, data=codes)),
             duration_s=item.samples / self._rate,
-            stages=(*item.records, *self._stage_records(item, take), *last),
+            stages=stages,
             attributes={
                 "title": words,
                 **asdict(found),
@@ -317,28 +305,6 @@ class SingSongGenerator:
         item.waiting -= 1
         return None if item.waiting else Outcome(key, self._items.pop(key))
 
-    @torch.inference_mode()
     def _decode(self, codes_FK: NDArray[np.int64]) -> NDArray[np.float32]:
-        codes_1FK = torch.from_numpy(codes_FK)[None].to(self._device)
-        chunks = self._model.base.codec.decode_stream(torch.split(codes_1FK, _DECODED_AT_ONCE, dim=1))
-        return np.asarray(torch.cat(list(chunks), dim=1)[0].cpu().numpy(), dtype=np.float32)
-
-    def _stage_records(self, item: _Item, take: SungTake) -> list[StageRecord]:
-        before = digest_of_bytes(rfc8785.dumps([item.records[-1].output_digest, dict(item.recipe)]))
-        records = []
-        for name in STAGES:
-            codes = take.made[name]
-            after = digest_of_bytes(codes.astype("<i2").tobytes())
-            detail = {
-                "codes": codes.size,
-                "nats_a_code": round(take.nats[name] / codes.size, 6),
-                "model": self.version.digest,
-            }
-            records.append(
-                StageRecord(
-                    name=name, input_digest=before, output_digest=after, started_at=item.started_at,
-                    wall_s=take.wall_s[name], detail=detail,
-                )
-            )  # fmt: skip
-            before = after
-        return records
+        decoded_T = self._model.base.codec.decode_whole(torch.from_numpy(codes_FK).to(self._device))
+        return np.asarray(decoded_T.numpy(), dtype=np.float32)

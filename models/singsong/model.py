@@ -94,6 +94,11 @@ class SingSong(nn.Module):
         """Return what the engine runs for a stage: semantic, coarse or fine."""
         return self.base.fine if name == "fine" else {"semantic": self.semantic, "coarse": self.coarse}[name].decoder
 
+    def rate_hz(self, name: str) -> float:
+        """Return how many frames a stage has in a second."""
+        base = self.base
+        return base.semantic_model.config.frame_rate_hz if name == "semantic" else base.codec.config.frame_rate_hz
+
     def packed(self) -> dict[str, Tensor]:
         """Return its own weights as a version keeps them."""
         tensors: dict[str, Tensor] = {}

@@ -13,7 +13,7 @@ import torch
 
 from models.digests import digest_of_bytes
 from models.musiclm.release import LICENCE, spent
-from models.musiclm.take import Sampling, StageSampling
+from models.musiclm.sampling import Sampling, StageSampling
 from models.singsong.base import read_base
 from models.singsong.model import SingSong
 from models.weights import CONFIG, ModelVersion, card_text, read_version, write_version

@@ -16,6 +16,8 @@ from models.soundstream.convnext import SpectralDecoder, SpectralEncoder
 from models.soundstream.quantiser import ResidualVQ
 from models.soundstream.seanet import WaveformDecoder, WaveformEncoder
 
+_DECODED_AT_ONCE = 1500  # frames
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundStreamConfig:
@@ -133,6 +135,12 @@ class SoundStream(nn.Module):
                 held, before = held[:, before + ready - kept :], kept
         if held is not None:
             yield self.decode(held)[:, before * hop :]
+
+    @torch.inference_mode()
+    def decode_whole(self, codes_FK: Tensor) -> Tensor:
+        """Return waveform_T, on the CPU, of a piece of any length, decoded in a stream to bound the memory."""
+        chunks_1FK = torch.split(codes_FK[None], _DECODED_AT_ONCE, dim=1)
+        return torch.cat(list(self.decode_stream(chunks_1FK)), dim=1)[0].cpu()
 
 
 def _forget(held_BT: Tensor, given: int, reach: int, hop: int) -> tuple[Tensor, int]:

@@ -1,0 +1,108 @@
+"""A piece on its way: takes of each of its legs are made and compared, and the next leg goes on from the best.
+
+Shapes: T samples, F codec frames, K codebooks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import torch
+from torch import Tensor
+
+from models.generator import Json, StageRecord
+from models.melody.contour import Classes
+from models.musiclm.choosing import Choice, Listener
+from models.musiclm.conditioner import WordsAndMelody
+from models.musiclm.model import STAGES
+from models.musiclm.steadiness import ends_of, is_long
+from models.musiclm.take import Leg, Take
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """An admitted recipe, and how far it is."""
+
+    key: str
+    recipe: Mapping[str, Json]
+    seed: int
+    samples: int
+    told: WordsAndMelody
+    melody_Q: Classes | None
+    read: tuple[StageRecord, ...]  # how melody and words were read
+    started_at: datetime
+    legs: list[Leg]  # those still to be made
+    listened_s: float = 0.0
+    choices: list[tuple[Leg, Choice]] = field(default_factory=list)
+    _takes: list[Take] = field(default_factory=list)
+    _unfinished: int = 0
+    _kept: Take | None = None
+    _openings: dict[int, Tensor] = field(default_factory=dict)  # of each section, the waveform of its first leg
+
+    @property
+    def kept(self) -> Take:
+        """The take that was kept last: of a piece that is made, the whole of it."""
+        assert self._kept is not None
+        return self._kept
+
+    def begin_leg(self, takes: int) -> list[Take]:
+        """Return the takes that are to be made next; none if the piece is made.
+
+        What no other take is compared with, since only stages after the choice make it, is made once.
+        """
+        if not self.legs:
+            return []
+        leg = self.legs.pop(0)
+        count = takes if STAGES[0] in leg.stages else 1
+        self._takes = [
+            Take(self.key, number, self.seed, self.told, self.told.sampling, leg, self._kept)
+            for number in range(count)
+        ]
+        self._unfinished = count
+        return self._takes
+
+    def end_take(self, listener: Listener) -> bool:
+        """Note that a take of the leg is finished; return whether the leg is, and one of its takes kept."""
+        self._unfinished -= 1
+        if self._unfinished:
+            return False
+        began = time.perf_counter()
+        best = self._choose(self._takes[0].leg, listener) if len(self._takes) > 1 else 0
+        self._kept, self._takes = self._takes[best], []
+        self.listened_s += time.perf_counter() - began
+        return True
+
+    def choices_as_detail(self) -> list[dict[str, Json]]:
+        """Return how the take of each leg was chosen, for the record."""
+        rate_hz = self.told.rate_hz("coarse")
+        return [
+            {"begin_s": leg.begin / rate_hz, "end_s": leg.end / rate_hz, **choice.as_detail()}
+            for leg, choice in self.choices
+        ]
+
+    def _choose(self, leg: Leg, listener: Listener) -> int:
+        waveforms = [self._decode(take, listener) for take in self._takes]
+        rate = listener.model.config.codec.sample_rate_hz
+        melody_Q = None if self.melody_Q is None else self.melody_Q[leg.begin // 2 : -(-leg.end // 2)]
+        held: list[tuple[Tensor, Tensor]] = []
+        if listener.steadiness_weight and leg.section is not None and leg.section in self._openings:
+            held = [(self._openings[leg.section], waveform_T) for waveform_T in waveforms]
+        elif listener.steadiness_weight and len(self.told.telling.sections) == 1 and is_long(len(waveforms[0]), rate):
+            held = [ends_of(waveform_T, rate) for waveform_T in waveforms]
+        choice = listener.choose(waveforms, self.told.telling, leg.section, melody_Q, held)
+        self.choices.append((leg, choice))
+        if leg.section is not None:
+            self._openings.setdefault(leg.section, waveforms[choice.best])
+        return choice.best
+
+    @torch.inference_mode()
+    def _decode(self, take: Take, listener: Listener) -> Tensor:
+        """Return the waveform_T of a take of a leg, by the codes that there are of it."""
+        codec, leg = listener.model.codec, take.leg
+        hop, context = codec.config.hop_length, min(codec.decoder.reach_frames, leg.begin)
+        codes_FK = torch.from_numpy(take.codes_FK[leg.begin - context : leg.end])
+        waveform_T = codec.decode_whole(codes_FK.to(self.told.stage("coarse").start_1D.device))
+        return waveform_T[context * hop :][: self.samples - leg.begin * hop]
