@@ -24,6 +24,7 @@ from flows.order_schema import (
     MAX_COUNT,
     NO_WORDS,
     SCORE_CONTROLS,
+    SHORTEST_SECTION_S,
     SOUNDSCAPE_CONTROLS,
     TRACK_KEYS,
     WrittenHeader,
@@ -248,6 +249,8 @@ def _track(
     if written.story is not None:
         if written.story[-1].at_s >= duration_s:
             raise OrderError(place(("story",)), f"its last section begins after the end, at {duration_s:g} s")
+        if duration_s - written.story[-1].at_s < SHORTEST_SECTION_S:
+            raise OrderError(place(("story",)), f"its last section lasts less than {SHORTEST_SECTION_S:g} s")
         controls["story"] = [section.model_dump() for section in written.story]
         prompt = " / ".join(section.prompt for section in written.story)
     if written.accompany is not None:

@@ -102,6 +102,7 @@ Prompt = Annotated[str, AfterValidator(clean_prompt)]
 Seed = Annotated[int, Field(ge=0, lt=2**SEED_BITS)]
 Duration = Annotated[float, AfterValidator(_duration)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+SHORTEST_SECTION_S = 1.0  # of a story
 FileName = Annotated[str, AfterValidator(_file_name)]  # relative to the order
 
 
@@ -121,6 +122,8 @@ def _story(sections: list[WrittenSection]) -> list[WrittenSection]:
         raise ValueError("begins with a section at_s: 0")
     if any(b.at_s <= a.at_s for a, b in pairwise(sections)):
         raise ValueError("sections go on in time: each at_s is later than the one before")
+    if any(b.at_s - a.at_s < SHORTEST_SECTION_S for a, b in pairwise(sections)):
+        raise ValueError(f"each section lasts {SHORTEST_SECTION_S:g} s or more")
     return sections
 
 

@@ -119,8 +119,8 @@ class MusicLMGenerator:
         if self._leg_s is None:
             return [Leg(0, frames)]
         rate_hz = self._model.config.codec.frame_rate_hz
-        spans_s = [(begin, end) for _, begin, end in telling.spans(frames / rate_hz)]
-        return [*legs_of(spans_s, frames, rate_hz, self._leg_s), Leg(0, frames, ("fine",))]
+        legs = legs_of(telling.spans(frames / rate_hz), frames, rate_hz, self._leg_s)
+        return [*legs, Leg(0, frames, ("fine",))]
 
     def _begin_leg(self, piece: Piece) -> bool:
         """Queue the takes of a piece's next leg; return whether there is one."""

@@ -16,17 +16,19 @@ from models.musiclm.take import Leg
 COMPARED: tuple[StageName, ...] = ("semantic", "coarse")  # what is made of every take
 
 
-def legs_of(spans_s: Iterable[tuple[float, float]], frames: int, frame_rate_hz: float, leg_s: float) -> list[Leg]:
+def legs_of(
+    spans_s: Iterable[tuple[int, float, float]], frames: int, frame_rate_hz: float, leg_s: float
+) -> list[Leg]:
     """Divide each section of a piece into legs alike, of at most `leg_s`.
 
     Args:
-        spans_s: begin and end of each section, in seconds.
+        spans_s: each section with its begin and end in seconds (`Telling.spans`).
         frames: of the codec, in the whole piece.
         frame_rate_hz: of the codec; a leg begins at an even frame, where a semantic one does.
         leg_s: seconds.
     """
     legs: list[Leg] = []
-    for section, (begin_s, end_s) in enumerate(spans_s):
+    for section, begin_s, end_s in spans_s:
         count = max(math.ceil((end_s - begin_s) / leg_s - 1e-6), 1)
         for number in range(1, count + 1):
             begin = legs[-1].end if legs else 0

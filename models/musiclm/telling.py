@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from models.mulan.model import Mulan
 from models.mulan.sentences import Sentences
 
+_HEARD_S = 0.1  # what is shorter than that is no sound of its own
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -76,12 +78,12 @@ class Telling:
         return float(torch.stack([vector @ self.vectors_E[section] for section, vector in spans]).mean())
 
     def spans(self, duration_s: float) -> list[tuple[int, float, float]]:
-        """Return (section, begin, end) in seconds, for every section that begins in time."""
+        """Return (section, begin, end) in seconds, for every section that begins in time to be heard."""
         ends = [each.at_s for each in self.sections[1:]] + [duration_s]
         return [
             (index, each.at_s, min(end, duration_s))
             for index, (each, end) in enumerate(zip(self.sections, ends, strict=True))
-            if each.at_s < duration_s
+            if min(end, duration_s) - each.at_s >= _HEARD_S
         ]
 
     def _section_at(self, time_s: float) -> int:

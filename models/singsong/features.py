@@ -21,7 +21,7 @@ def onset_curve(mono_T: NDArray[np.float32], sample_rate_hz: int) -> Frames:
     level = torch.log1p(100 * spectrum / spectrum.max().clamp_min(1e-9))
     rise = torch.relu(level[:, 2:] - level[:, :-2]).sum(dim=0).double().numpy()
     width = max(round(_AROUND_S * sample_rate_hz / _HOP), 1)
-    around = np.convolve(rise, np.ones(width) / width, mode="same")
+    around = np.convolve(rise, np.ones(width) / width)[(width - 1) // 2 :][: len(rise)]
     return np.asarray(np.maximum(rise - around, 0.0))
 
 

@@ -16,6 +16,8 @@ YAML = {
     "story that begins late": (HEAD + "- story: [{at_s: 2, prompt: x}]", "tracks[0].story: begins with a section at_s: 0"),
     "story that goes back": (HEAD + "- story: [{at_s: 0, prompt: x}, {at_s: 9, prompt: y}, {at_s: 5, prompt: z}]", "sections go on in time"),
     "story past the end": (HEAD + "- story: [{at_s: 0, prompt: x}, {at_s: 40, prompt: y}]", "tracks[0].story: its last section begins after the end, at 30 s"),
+    "story with a moment": (HEAD + "- story: [{at_s: 0, prompt: x}, {at_s: 5, prompt: y}, {at_s: 5.5, prompt: z}]", "tracks[0].story: each section lasts 1 s or more"),
+    "story that ends in a moment": (HEAD + "- story: [{at_s: 0, prompt: x}, {at_s: 29.99999, prompt: y}]", "tracks[0].story: its last section lasts less than 1 s"),
     "story and prompt": (HEAD + "- prompt: x\n  story: [{at_s: 0, prompt: y}]", "o.yaml:4: tracks[0].story: a track has 'story' or a prompt"),
     "unknown key of a section": (HEAD + "- story: [{at: 0, prompt: x}]", "o.yaml:3: tracks[0].story[0].at"),
     "deliver": ("catalogue: a\ndeliver: {}\ntracks: [{prompt: x}]", "o.yaml:2: deliver: unknown key"),

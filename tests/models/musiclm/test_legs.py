@@ -1,5 +1,6 @@
 """Pieces are divided where their sections are, and each leg goes on from the take that was kept."""
 
+import itertools
 import json
 
 import numpy as np
@@ -42,7 +43,7 @@ def legs(product):
 def test_legs_cover_a_piece_once_and_lie_in_one_section_each(lengths, leg_s):
     ends = np.cumsum(lengths).tolist()
     frames = int(np.ceil(ends[-1] * RATE_HZ))
-    found = legs_of(zip([0.0, *ends[:-1]], ends, strict=True), frames, RATE_HZ, leg_s)
+    found = legs_of(zip(itertools.count(), [0.0, *ends[:-1]], ends), frames, RATE_HZ, leg_s)
     assert [leg.begin for leg in found] == [0, *(leg.end for leg in found[:-1])]
     assert found[-1].end == frames
     for leg in found:
@@ -84,6 +85,13 @@ def test_a_section_of_any_length_is_told(version, tmp_path):
     semantic = [codes(piece).semantic_Q for piece in (told, plain)]
     assert np.array_equal(semantic[0][:7], semantic[1][:7])
     assert not np.array_equal(semantic[0][7:15], semantic[1][7:15])
+
+
+def test_a_section_too_short_to_be_heard_ends_no_piece(version):
+    story = [{"at_s": 0.0, "prompt": "a flute"}, {"at_s": 0.8, "prompt": "rain"}, {"at_s": 0.81, "prompt": "a harp"}]
+    piece = made(version, recipe(duration_s=1.6, story=[*story, {"at_s": 1.59999, "prompt": "rain"}]))[0]
+    assert piece.duration_s == pytest.approx(1.6)
+    assert [leg["end_s"] for leg in legs(piece)] == pytest.approx([0.8, 1.6])
 
 
 def test_only_the_kept_take_is_made_finer(version, tmp_path):
