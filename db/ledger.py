@@ -37,13 +37,17 @@ from db.tables import ledger_entries, ledger_nodes
 SCHEMA: Final = "tutti.ledger/1"
 BLOCK_LEVEL: Final = 8  # hashes of subtrees of 2**8 leaves and more are stored
 _BLOCK: Final = 1 << BLOCK_LEVEL
-_SUBJECTS: Final = (b"asset", b"input")  # members of a body that name what it is about
+_SUBJECTS: Final = (b"asset", b"input", b"playlist")  # members of a body that name what it is about
 _LOCK: Final = 0x7475747470  # any number that others are unlikely to lock
 
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """What is to be appended. `subject` is what one looks it up by: an asset's id, a model's or input's digest."""
+    """What is to be appended.
+
+    `subject` is what one looks it up by: an asset's id, an input's digest, a commitment to a playlist. The body has
+    it under "asset", "input" or "playlist".
+    """
 
     kind: str
     subject: str
@@ -62,13 +66,8 @@ class Entry:
 
     @property
     def filed_as_entered(self) -> bool:
-        """Say whether kind and subject, by which it is looked up, are those in its body, which is what is hashed.
-
-        Canonical JSON has no spaces, and a quotation mark within a string has a backslash before it.
-        """
-        subject = self.subject.encode()
-        named = not subject or any(b'"%b":"%b"' % (member, subject) in self.body for member in _SUBJECTS)
-        return named and b'"type":"%b"' % self.kind.encode() in self.body
+        """Say whether kind and subject, by which it is looked up, are those in its body, which is what is hashed."""
+        return _entered_as(self.body, self.kind, self.subject)
 
     @property
     def content(self) -> Mapping[str, Any]:
@@ -106,6 +105,8 @@ def append(session: Session, entries: Sequence[NewEntry]) -> range:
     if not entries:
         return range(0)
     bodies = [canonical({"schema": SCHEMA, "type": entry.kind, **entry.body}) for entry in entries]
+    for entry, body in zip(entries, bodies, strict=True):
+        assert _entered_as(body, entry.kind, entry.subject), f"the body of the entry names no {entry.subject}"
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     size = log_size(session)
     kinds = [(entry.kind, entry.subject) for entry in entries]
@@ -236,6 +237,15 @@ class TreeBuilder:
             return self.nodes[level, position]
 
         return subtree_hash(Span(0, self.size), perfect)
+
+
+def _entered_as(body: bytes, kind: str, subject: str) -> bool:
+    """Say whether an entry's body names its kind, and its subject if it has one.
+
+    Canonical JSON has no spaces, and a quotation mark within a string has a backslash before it.
+    """
+    named = not subject or any(b'"%b":"%b"' % (member, subject.encode()) in body for member in _SUBJECTS)
+    return named and b'"type":"%b"' % kind.encode() in body
 
 
 def _first_body() -> bytes:

@@ -32,7 +32,11 @@ from db.work import claim
 
 
 def entries(first, count):
-    return [NewEntry("test", f"subject-{n}", {"number": n, "words": "ünder"}) for n in range(first, first + count)]
+    def entry(number):
+        subject = f"subject-{number}"
+        return NewEntry("test", subject, {"asset": subject, "number": number, "words": "ünder"})
+
+    return [entry(number) for number in range(first, first + count)]
 
 
 def fill(database, *counts):
@@ -77,6 +81,13 @@ def test_entries_are_numbered_from_one_behind_the_one_that_names_the_log(databas
         head = tree_head(session)
         assert head.origin.startswith("tutti/") and head.size == 5
         assert head.root == root_of([leaf_hash(entry.body) for entry in stream_entries(session)])
+
+
+def test_an_entry_that_does_not_name_its_subject_is_not_appended(database):
+    with database.unit_of_work() as session:
+        with pytest.raises(AssertionError, match="names no subject-7"):
+            append(session, [NewEntry("test", "subject-7", {"number": 7})])
+        assert log_size(session) == 0
 
 
 def test_however_the_log_grew_its_hashes_are_those_of_its_entries(database):

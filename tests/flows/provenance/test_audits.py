@@ -4,17 +4,22 @@ import random
 import shutil
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from marking_sounds import encoded, tones
 from sounding import checks, new_place
+from sqlalchemy import text
 
 from actors.marking.manifests import Claim, ManifestSigner
 from actors.marking.waveforms import decode_waveform
+from db.asset_entries import ASSET
 from db.canonical import canonical
-from db.ledger import get_entry
+from db.ledger import get_entry, stream_entries
+from db.listeners import add_listener, forget_listener
 from db.merkle import leaf_hash
+from db.playlists import PLAYLIST, NewPlaylist, PieceFor, clock, note_pieces_for, record_playlists
+from db.recalls import ERASURE, WITHDRAWAL, note_erasure, withdraw
 from flows.certificates import development_chain
 from flows.errors import KeysError
 from flows.keys import make_keys, marking_spec, read_keys
@@ -271,6 +276,27 @@ def test_an_entry_filed_under_another_name_is_found(own_place, column):
     own_place.force(f"UPDATE ledger_entries SET {column} = overlay({column} placing 'x' from 3) WHERE index = 1")
     found = audit_catalogue(own_place.auditor(), None)
     assert "entry 1 was changed: its kind or subject" in checks(found)["ledger"].detail
+
+
+def test_a_log_with_an_entry_of_every_kind_is_proved(own_place):
+    one, two = own_place.make(1, 2).values()
+    with own_place.database.unit_of_work() as session:
+        run_id = session.execute(text("SELECT id FROM runs")).scalar_one()
+        for name in ("ann", "ben"):
+            add_listener(session, name, time_zone="UTC", consents=True)
+        today = date(2026, 5, 1)
+        assert record_playlists(session, [NewPlaylist("ann", today, "{}", clock(session))]) == ["ann"]
+        note_pieces_for(session, [PieceFor(one.id, "ben", today, run_id, 6.0, {}, "{}")])
+        assert forget_listener(session, "ben").pieces == [one.id]
+        withdraw(session, [two.id], "a complaint")
+        note_erasure(session, "sha256:" + "f" * 64, "asked for")
+    own_place.seal()
+    with own_place.database.unit_of_work() as session:
+        kinds = {entry.kind for entry in stream_entries(session)}
+    assert kinds == {"log", ASSET, PLAYLIST, WITHDRAWAL, ERASURE}
+    found = audit_catalogue(own_place.auditor(), None)
+    assert checks(found)["ledger"].ok, checks(found)["ledger"].detail
+    assert found.verdict == "proved", found.checks
 
 
 def test_an_old_checkpoint_that_was_changed_is_named(own_place):
