@@ -8,6 +8,7 @@ alone, so that one that kills its worker is found out after three attempts and t
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
@@ -170,9 +171,9 @@ class PullWorker:
             room = min(self._pace.claims_at_once(free), self._pace.holds_at_most() - len(self._held))
         if room <= 0 or (self._held and time.monotonic() < self._ask_again_at):
             return []
-        claims = self._patience.call(lambda: self._ask(room, solo=False))
+        claims = self._ask(room, solo=False)
         if not claims and not self._held:
-            claims = self._patience.call(lambda: self._ask(1, solo=True))
+            claims = self._ask(1, solo=True)
             self._alone = any(each.solo for each in claims)
         if len(claims) < room:  # the queue has run dry: do not ask at every step
             self._ask_again_at = time.monotonic() + self._options.poll_s
@@ -181,9 +182,22 @@ class PullWorker:
         return claims
 
     def _ask(self, limit: int, *, solo: bool) -> list[Claim]:
-        options = self._options
-        with self._database.unit_of_work() as session:
-            return claim(session, options.run_id, self.owner, limit, options.lease_s, solo=solo)
+        """Claim, asking again while the database is away.
+
+        An answer that never came may have been that of a claim which was committed. Nobody would make what it took,
+        and the heartbeat would keep it for ever: so it is given back before the next is asked for.
+        """
+        options, tries = self._options, itertools.count()
+        with self._changed:
+            held = set(self._held)
+
+        def ask() -> list[Claim]:
+            with self._database.unit_of_work() as session:
+                if next(tries):
+                    give_back(session, self.owner, but=held)
+                return claim(session, options.run_id, self.owner, limit, options.lease_s, solo=solo)
+
+        return self._patience.call(ask)
 
     def _admit(self, generator: Generator, line: FinishingLine, each: Claim) -> None:
         try:

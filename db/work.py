@@ -7,7 +7,7 @@ attempt, so a worker that was thought dead changes nothing. No transaction is he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -174,7 +174,8 @@ def claim(
 
     Without `solo` only rows never tried before are given. With `solo` (ask so only when nothing else is being
     made) at most one row is given, and it may be one tried before: then its `solo` is true. A run that is not
-    running gives nothing. `owner` must be unique to one life of one worker.
+    running gives nothing. `owner` must be unique to one life of one worker. It may have claimed even if its unit of
+    work raises, when only the answer to the commit was lost: `give_back` all `but` what it knows of, then ask again.
     """
     rows = session.execute(
         _CLAIM,
@@ -232,14 +233,18 @@ def set_aside(session: Session, owner: str, failures: Sequence[Failure]) -> froz
     return frozenset(session.execute(_SET_ASIDE, parameters).scalars())
 
 
-def give_back(session: Session, owner: str, only: Sequence[str] | None = None) -> int:
-    """Queue again what `owner` holds, all or `only` these, as if never claimed: nobody was at fault."""
+def give_back(session: Session, owner: str, only: Sequence[str] | None = None, *, but: Collection[str] = ()) -> int:
+    """Queue again what `owner` holds, as if never claimed: nobody was at fault.
+
+    All of it, or `only` these recipes, and none of those in `but`. Returns how many rows changed.
+    """
     return _affected(
         session,
         """
         WITH mine AS (
             SELECT recipe_id FROM work WHERE state = 'claimed' AND owner = :owner
                 AND (CAST(:only AS text[]) IS NULL OR recipe_id = ANY(CAST(:only AS text[])))
+                AND NOT recipe_id = ANY(CAST(:but AS text[]))
             ORDER BY recipe_id
             FOR UPDATE
         ), queued AS (
@@ -249,7 +254,7 @@ def give_back(session: Session, owner: str, only: Sequence[str] | None = None) -
         )
         SELECT count(*) FROM queued
         """,
-        {"owner": owner, "only": None if only is None else list(only)},
+        {"owner": owner, "only": None if only is None else list(only), "but": list(but)},
     )
 
 

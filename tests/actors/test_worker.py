@@ -6,11 +6,13 @@ import threading
 import time
 
 import pytest
+from lost_answers import losing_an_answer
 from sqlalchemy import text
 from tiny_generator import TinyGenerator
 
 from actors.errors import BrokenGeneratorError
 from db.assets import AssetFilter, lineage, list_assets
+from db.database import connect
 from db.errors import DatabaseUnavailableError, ObjectStoreError, UnknownRunError
 from db.objects import open_objects
 from db.runs import cancel_run
@@ -238,6 +240,24 @@ def test_a_worker_gets_over_the_death_of_its_database_but_not_for_ever(plan, wor
     os.kill(mortal_server.status().pid, signal.SIGKILL)
     thread.join(30)
     assert isinstance(errors[0], DatabaseUnavailableError)
+
+
+def test_what_was_claimed_when_the_answer_was_lost_is_made_all_the_same(plan, worker, database):
+    run_id = plan([f"prompt {i}" for i in range(12)])
+    with losing_an_answer(database.url, "attempt = attempt + 1") as proxy:
+        lossy = connect(proxy.url)
+        one = worker(run_id, TinyGenerator(slots=4), lossy)
+        reports = []
+        thread = threading.Thread(target=lambda: reports.append(one.run()))
+        thread.start()
+        thread.join(20)
+        one.stop()
+        thread.join(5)
+        lossy.close()
+    assert proxy.lost == 1
+    assert [report.made for report in reports] == [12]
+    with database.unit_of_work() as session:
+        assert session.execute(text("SELECT max(attempt) FROM work")).scalar_one() == 1  # nobody is a suspect
 
 
 def error_of(worker):

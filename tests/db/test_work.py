@@ -282,3 +282,12 @@ def test_what_was_claimed_and_not_begun_can_be_given_back_by_itself(database, pl
     again = run_step(database, claim, run_id, "v", 3, 60)
     assert [each.attempt for each in again] == [1, 1]
     assert first.recipe_id not in {each.recipe_id for each in again}
+
+
+def test_all_but_what_its_claimer_knows_of_can_be_given_back(database, plant):
+    run_id = plant.plan(1, 2, 3)
+    first, *lost = run_step(database, claim, run_id, "w", 3, 60)
+    with database.unit_of_work() as session:
+        assert give_back(session, "w", but={first.recipe_id}) == 2
+    again = run_step(database, claim, run_id, "w", 3, 60)
+    assert [(each.recipe_id, each.attempt) for each in again] == [(each.recipe_id, 1) for each in lost]
