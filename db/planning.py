@@ -6,7 +6,7 @@ more memory here than one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,11 +58,22 @@ class PlanCounts:
     reused: int
 
 
-def plan_run(database: Database, run: NewRun, recipes: Iterable[PlannedRecipe]) -> PlanCounts:
-    """Write a run, its recipes and their work; all of it or, if `recipes` raises, nothing.
+def plan_run(
+    database: Database, run: NewRun, recipes: Iterable[PlannedRecipe], store_inputs: Callable[[], None] = lambda: None
+) -> PlanCounts:
+    """Write a run, its recipes and their work; all of it or, if `recipes` or `store_inputs` raises, nothing.
 
     Recipes stream through: a million need no more memory than one. A recipe that comes twice counts once,
     at its first place. One that failed in an earlier run is queued again.
+
+    Args:
+        database: a connected database.
+        run: what is planned.
+        recipes: what it consists of.
+        store_inputs: stores what of the files that recipes name is not in the object store. Called when rows of work
+            were written and are to be committed: until then nobody can hold the work, as whoever sweeps the store
+            does. A sweep before has removed files that no row named, and they are stored again; one after finds the
+            rows, and removes none.
 
     Raises:
         UnknownModelVersionError: a recipe's model digest was never registered.
@@ -95,6 +106,7 @@ def plan_run(database: Database, run: NewRun, recipes: Iterable[PlannedRecipe]) 
                 ON CONFLICT DO NOTHING
             """)
         )
+        store_inputs()
         session.execute(
             text("""
                 INSERT INTO run_items (run_id, recipe_id, position, open)

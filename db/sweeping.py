@@ -1,6 +1,7 @@
 """Objects that no row names: a worker that died between storing and committing leaves them, and a withdrawn plan may.
 
 Objects are stored before the rows that name them, so one is only known to be nobody's while nothing is being made.
+The inputs of an order that is being planned may be swept: `plan_run` has them stored again before it commits.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _AWAITED: Final = text("""
 
 
 def hold_work(session: Session) -> None:
-    """Let nobody claim or commit until the unit of work ends; those who want to will wait.
+    """Let nobody plan, claim or commit until the unit of work ends; those who want to will wait.
 
     Raises:
         WorkUnderWayError: something is being made.

@@ -23,6 +23,7 @@ from db.planning import PlannedRecipe, plan_run
 from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.handover import handed_over
+from flows.inputs import store_missing
 from flows.model_choice import choose_version, registration, version_for
 from flows.order import OrderOptions, load_order
 from flows.patiently import opened, patiently
@@ -127,7 +128,8 @@ def _plan(
     version = version_for(order, services.settings)
     identity = ModelIdentity(version.name, version.digest, version.kind)
     record = {**order.record, "model": version.reference, "kind": version.kind}
-    for file in order.inputs.values():  # objects before rows
+    inputs = order.inputs.values()
+    for file in inputs:  # objects before rows
         backend.objects.put(file.read())
     with backend.database.unit_of_work() as session:
         register_version(session, registration(version))
@@ -145,7 +147,8 @@ def _plan(
                 recipe.body,
             )
 
-    plan_run(backend.database, NewRun(run_id, order.catalogue, record, order.digest), planned())
+    new = NewRun(run_id, order.catalogue, record, order.digest)
+    plan_run(backend.database, new, planned(), lambda: store_missing(backend.objects, inputs))
     return version.reference
 
 

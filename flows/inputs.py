@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from db.objects import ObjectStore
 from flows.errors import OrderError, Place
 
 VOICE: Final = "a voice"
@@ -59,6 +61,18 @@ class InputFiles:
             self._by_path[path] = found
             self.by_digest.setdefault(found.digest, found)
         return self._by_path[path]
+
+
+def store_missing(objects: ObjectStore, files: Iterable[InputFile]) -> None:
+    """Store those files that are not in the object store.
+
+    Raises:
+        OrderError: one is gone, or is another than was looked at.
+        ObjectStoreError: and its kinds, when the store cannot be used.
+    """
+    for file in files:
+        if not objects.exists(file.digest):
+            objects.put(file.read())
 
 
 def _bytes(path: Path, place: Place) -> bytes:

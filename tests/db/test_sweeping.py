@@ -68,3 +68,18 @@ def test_nobody_claims_while_a_store_is_swept(database, plant):
         with pytest.raises(Exception, match="lock timeout"), database.unit_of_work() as other:
             other.connection().exec_driver_sql("SET LOCAL lock_timeout = 100")
             claim(other, run_id, "w", 1, 60)
+
+
+def test_nobody_holds_the_work_from_when_a_plan_stores_its_inputs_until_it_is_there(database, plant):
+    run = NewRun(new_run_id(), "study", {}, "sha256:" + "0" * 64)
+    called = []
+
+    def store_inputs():
+        called.append(True)
+        with pytest.raises(Exception, match="lock timeout"), database.unit_of_work() as other:
+            other.connection().exec_driver_sql("SET LOCAL lock_timeout = 100")
+            hold_work(other)
+
+    plan_run(database, run, [plant.recipe(1)], store_inputs)
+    plan_run(database, NewRun(new_run_id(), "study", {}, "sha256:" + "0" * 64), [plant.recipe(1)], store_inputs)
+    assert len(called) == 2, "also when every row of work is there already"
