@@ -59,6 +59,7 @@ def test_what_a_lost_worker_holds_does_not_keep_a_store_from_being_swept(databas
         claim(session, run_id, "w", 1, -1)
     with database.unit_of_work() as session:
         hold_work(session)
+        assert session.execute(text("SELECT state, owner, attempt FROM work")).one() == ("queued", None, 1)
 
 
 def test_nobody_claims_while_a_store_is_swept(database, plant):
