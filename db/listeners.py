@@ -73,7 +73,7 @@ def add_listener(
             time_zone=time_zone,
             sentence=sentence,
             salt=secrets.token_hex(32),
-            consented_at=datetime.now(UTC) if consents else None,
+            consented_at=func.now() if consents else None,
         )
         .on_conflict_do_nothing()
         .returning(listeners)
@@ -96,6 +96,13 @@ def list_listeners(session: Session, names: Sequence[str] | None = None) -> list
     if names is not None and (missing := sorted(set(names) - {each.name for each in found})):
         raise UnknownListenerError(f"there is no listener {missing[0]!r}")
     return found
+
+
+def consenting_listeners(session: Session, *, known_at: datetime) -> list[Listener]:
+    """Return those who had been added and had consented at a time, by name; who was deleted since is not known."""
+    query = select(listeners).order_by(listeners.c.name)
+    query = query.where(listeners.c.created_at <= known_at, listeners.c.consented_at <= known_at)
+    return [_listener(row) for row in session.execute(query)]
 
 
 def count_events(session: Session) -> dict[str, int]:
@@ -140,7 +147,7 @@ class Meeting:
 def meetings(session: Session, before: datetime, *, known_at: datetime) -> Iterator[Meeting]:
     """Yield what was heard before a time, as far as it was known at another, by listener and asset, in flat memory.
 
-    Only of listeners who consent.
+    Only of `consenting_listeners` at that other time.
     """
     rows = session.execute(
         text("""
@@ -152,7 +159,8 @@ def meetings(session: Session, before: datetime, *, known_at: datetime) -> Itera
                 extract(epoch FROM max(heard_at))::double precision AS last_at,
                 count(*) FILTER (WHERE kind NOT IN ('completed', 'skipped', 'liked', 'hated')) AS strange
             FROM listening_events JOIN listeners ON listeners.name = listener
-            WHERE heard_at < :before AND ingested_at <= :known_at AND consented_at IS NOT NULL
+            WHERE heard_at < :before AND ingested_at <= :known_at
+                AND created_at <= :known_at AND consented_at <= :known_at
             GROUP BY listener, asset_id
             ORDER BY listener, asset_id
         """),

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from actors.identity import canonical_json
 from db.database import Database
-from db.listeners import list_listeners
+from db.listeners import consenting_listeners
 from db.playlists import NewPlaylist, made_for
 from flows.playlists.material import Ears, Shelf, load_ears, load_shelf
 from models.taste.choosing import Catalogue, Choice, Person, Reason, Rules
@@ -225,7 +225,7 @@ def lists_of(
         DatabaseUnavailableError: the server went away.
     """
     with database.unit_of_work() as session:
-        people = [listener for listener in list_listeners(session) if listener.consented_at is not None]
+        people = consenting_listeners(session, known_at=moment.as_of)
         shelf = load_shelf(session, moment.model.digest, as_of=moment.as_of)
         names = [listener.name for listener in people]
         ears = load_ears(session, names, shelf, before=moment.heard_before, known_at=moment.as_of)

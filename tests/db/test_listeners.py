@@ -11,13 +11,14 @@ from db.ledger import entries_about
 from db.listeners import (
     Event,
     add_listener,
+    consenting_listeners,
     count_events,
     forget_listener,
     list_listeners,
     meetings,
     record_events,
 )
-from db.playlists import NewPlaylist, PieceFor, commitment, get_playlist, note_pieces_for, record_playlists
+from db.playlists import NewPlaylist, PieceFor, clock, commitment, get_playlist, note_pieces_for, record_playlists
 from db.work import claim
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -66,6 +67,19 @@ def test_what_was_heard_later_or_was_not_known_yet_is_left_out(plant, heard):
         assert list(meetings(session, NOON, known_at=LATER)) == []
         assert len(list(meetings(session, NOON + timedelta(minutes=1), known_at=LATER))) == 1
         assert list(meetings(session, LATER, known_at=NOON)) == []
+
+
+def test_who_was_no_listener_yet_or_had_not_consented_is_left_out(plant, heard):
+    with plant.database.unit_of_work() as session:
+        record_events(session, heard)
+        add_listener(session, "cat", time_zone="UTC", consents=False)
+        now = clock(session)
+    with plant.database.unit_of_work() as session:
+        assert [each.name for each in consenting_listeners(session, known_at=now)] == ["ann", "ben"]
+        session.execute(text("UPDATE listeners SET created_at = :at WHERE name = 'ann'"), {"at": LATER})
+        session.execute(text("UPDATE listeners SET consented_at = :at WHERE name = 'ben'"), {"at": LATER})
+        assert consenting_listeners(session, known_at=now) == []
+        assert list(meetings(session, LATER, known_at=now)) == []
 
 
 def test_a_playlist_is_kept_once_a_date_with_an_entry_that_names_nobody(plant, heard):

@@ -98,6 +98,24 @@ def test_a_list_is_made_again_from_the_rows_of_its_time_whatever_was_heard_and_m
     assert work.lists(night("ann")).ears.heard.opinion_N.min() == -1, "a list of now would be another"
 
 
+def test_a_list_is_made_again_whoever_became_a_listener_since(house, stocked):
+    names = ["ann", "ben", "cat", "dan", "eva", "fay", "gus", "hal"]
+    for number, name in enumerate(names[4:]):
+        house.listener(name)
+        house.hears(name, stocked[number : number + 40 : 2])
+    for name in names[:4]:
+        house.hears(name, stocked[0:40:3])
+    work = house.work()
+    work.write(night(*names))
+    as_of = kept(house, "ann").as_of
+    for name in ("abe", "bob", "zoe"):
+        house.listener(name)
+    lists = work.lists_of(Moment(date=ON, heard_before=NOON, as_of=as_of, model=house.model))
+    assert [each.body for each in lists.make(names)] == [kept(house, name).body for name in names]
+    assert lists.ears.names == names
+    assert any(body(house, name)["candidates"]["heard_by_others"] for name in names), "each has a place among them"
+
+
 def test_a_list_that_cannot_be_made_again_is_told(house, stocked):
     work = house.work()
     work.write(night("ann"))
