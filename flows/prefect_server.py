@@ -175,7 +175,8 @@ class PrefectServer:
         return process, started
 
     def _environment(self, port: int) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+        # Its database is ours: PG* variables are about another, and asyncpg would obey them.
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PG"))}
         return kept | {
             "DO_NOT_TRACK": "1",
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",

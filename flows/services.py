@@ -14,7 +14,7 @@ from pathlib import Path
 
 from db.database import Database, connect
 from db.objects import ObjectStore, S3Access, open_objects
-from db.postgres import EmbeddedPostgres
+from db.postgres import EmbeddedPostgres, forget_other_servers
 from flows.errors import ServiceError
 from flows.prefect_server import PrefectServer, answers
 from flows.settings import Settings
@@ -29,10 +29,16 @@ class Backend:
 
 
 class Services:
-    """The parts that one set of settings names."""
+    """The parts that one set of settings names.
+
+    Where the database is ours, PG* variables are none of its business and are taken out of this process; an outside
+    one may need them (PGPASSFILE, say).
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        if settings.database_url is None:
+            forget_other_servers()
         self.postgres = EmbeddedPostgres(settings.home)
         prefect_database = self.postgres.url("prefect", "asyncpg")
         self.prefect = PrefectServer(settings.home, prefect_database)

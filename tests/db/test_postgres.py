@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from services import short_home
 
+from db.database import connect
 from db.errors import PostgresError
-from db.postgres import DATABASES, EmbeddedPostgres
+from db.postgres import DATABASES, EmbeddedPostgres, forget_other_servers
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another account")
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -101,6 +102,43 @@ def test_what_was_written_is_there_after_down_and_up(postgres):
     postgres.down()
     postgres.up()
     assert ask(postgres, "SELECT answer FROM kept") == [(42,)]
+
+
+ELSEWHERE = {
+    "PGHOST": "/nowhere",
+    "PGPORT": "6543",
+    "PGDATABASE": "other",
+    "PGUSER": "somebody",
+    "PGPASSWORD": "secret",
+    "PGSSLMODE": "verify-full",
+}
+MISLEADING = {
+    "PGHOSTADDR": "127.0.0.1",
+    "PGOPTIONS": "-c default_transaction_read_only=on",
+    "PGREQUIREPEER": "somebody",
+    "PGREQUIREAUTH": "scram-sha-256",
+    "PGCHANNELBINDING": "require",
+    "PGGSSENCMODE": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+}
+
+
+def test_a_server_that_the_environment_names_is_not_taken_for_it(postgres, monkeypatch):
+    for name, value in ELSEWHERE.items():
+        monkeypatch.setenv(name, value)
+    connect(postgres.up()).close()
+    assert ask(postgres, "SELECT current_database(), current_user") == [("tutti", "tutti")]
+
+
+@pytest.mark.parametrize("name", [*MISLEADING, "PGSERVICE"])
+def test_what_the_environment_says_of_another_server_is_forgotten(postgres, monkeypatch, name):
+    monkeypatch.setenv(name, MISLEADING.get(name, "not-there"))
+    if name != "PGSERVICE":
+        postgres.up()
+        assert postgres.status().state == "running"
+    forget_other_servers()
+    connect(postgres.up()).close()
+    assert ask(postgres, "SHOW default_transaction_read_only") == [("off",)]
 
 
 def test_the_server_is_closed_to_the_network_and_to_other_accounts(postgres):

@@ -30,6 +30,14 @@ def test_up_may_be_said_often_and_by_several_at_once(tutti):
     assert (process_of(tutti).pid, tutti.postgres.status().pid) == pids
 
 
+def test_what_the_environment_says_of_another_postgresql_misleads_none_of_them(tutti):
+    tutti.json("down")
+    said = {"PGPORT": "6543", "PGHOSTADDR": "127.0.0.1", "PGSSLMODE": "verify-full", "PGSERVICE": "not-there"}
+    up = tutti.json("up", **said)
+    tutti.json("list", **said)
+    assert tutti.json("up") == up
+
+
 def test_services_outlive_the_command_and_its_terminal(tutti):
     tutti.json("up")
     process = process_of(tutti)
