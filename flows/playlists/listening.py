@@ -9,7 +9,6 @@ title that only one asset has as its prompt.
 from __future__ import annotations
 
 import json
-import math
 import re
 from bisect import bisect_left
 from collections import Counter
@@ -39,7 +38,7 @@ def _time(value: Any) -> datetime:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is no time")  # noqa: TRY004
     if isinstance(value, int | float):
-        if not (math.isfinite(value) and 0 <= value < _MOST_S):
+        if not 0 <= value < _MOST_S:  # nor is what is no number
             raise ValueError(f"{value} is no time in seconds since 1970")
         return datetime.fromtimestamp(value, UTC)
     try:
@@ -48,7 +47,10 @@ def _time(value: Any) -> datetime:
         raise ValueError(f"{value!r} is no time; write 2026-05-01T20:15:00+02:00, or seconds since 1970") from None
     if at.tzinfo is None:
         raise ValueError(f"{value!r} does not say its zone; end it with Z or +02:00")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value!r} is before the year 1 or after 9999 in UTC") from None
 
 
 def _asset(value: str) -> str:
