@@ -7,13 +7,13 @@ moment of its start are those we wrote down, so a reused process id is never mis
 from __future__ import annotations
 
 import fcntl
+import http.client
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -214,7 +214,7 @@ def answers(api_url: str) -> bool:
     try:
         with opener.open(f"{api_url}/health", timeout=_ANSWER_WITHIN_S) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException, ValueError):  # nobody there, no HTTP, no address
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import urllib.request
@@ -18,15 +19,12 @@ def notify(settings: Settings, message: Mapping[str, Any]) -> bool | None:
     """Send a message; return whether it arrived, None if nobody wants to be told. A night never fails of it."""
     if settings.notify_url is None:
         return None
-    request = urllib.request.Request(  # noqa: S310  (the setting begins with http:// or https://)
-        settings.notify_url,
-        data=json.dumps(message, ensure_ascii=False).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
-    )
-    try:
+    data = json.dumps(message, ensure_ascii=False).encode()
+    headers = {"Content-Type": "application/json"}
+    try:  # the setting begins with http:// or https://
+        request = urllib.request.Request(settings.notify_url, data, headers, method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_WITHIN_S):  # noqa: S310
             return True
-    except OSError as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # nobody there, no HTTP, no address
         _log.warning("nobody could be told at %s: %s", settings.notify_url, error)
         return False

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 import tiny_musiclm
+from answering import answering
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from taste_house import NOON
@@ -170,6 +171,15 @@ def test_somebody_is_told_how_the_night_went_and_if_nobody_answers_the_night_is_
     assert told == [{"failed": {"ann": "Zürich"}}]
     assert notify(Settings(home=tmp_path, notify_url=url), {}) is False
     assert notify(Settings(home=tmp_path), {}) is None
+
+
+def test_a_night_is_none_the_worse_for_who_answers_no_http_or_has_no_address(tmp_path):
+    with answering(b"220 mail.example.org ESMTP\r\n") as port:
+        assert notify(Settings(home=tmp_path, notify_url=f"http://127.0.0.1:{port}/"), {}) is False
+    with answering(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200) as port:
+        assert notify(Settings(home=tmp_path, notify_url=f"http://127.0.0.1:{port}/"), {}) is False
+    for url in ("http://127.0.0.1:port/", f"http://{'a' * 70}.org/", "http://[::1/"):
+        assert notify(Settings(home=tmp_path, notify_url=url), {}) is False
 
 
 def test_a_database_that_is_away_for_a_while_is_waited_for(house):
