@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from actors.identity import asset_digest
@@ -173,6 +174,9 @@ def _check(product: Product) -> None:
     roles = [file.role for file in product.files]
     if not roles or len(set(roles)) < len(roles):
         raise GenerationError(f"a product needs files of different roles, this one has {roles}")
+    names = [PurePath(file.name).name for file in product.files]  # as they lie in one folder on a shelf
+    if len(set(names)) < len(names):
+        raise GenerationError(f"a product needs files of different names, this one has {names}")
 
 
 def _asset(made: Made, digests: Iterator[str]) -> NewAsset:

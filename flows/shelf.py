@@ -46,7 +46,7 @@ def shelve(shelf: Path, assets: Sequence[Asset], objects: ObjectStore) -> None:
 
     Raises:
         ObjectStoreError: an object cannot be read.
-        OSError: the shelf cannot be written.
+        OSError: the shelf cannot be written, or an asset has two files of one name.
     """
     shelf.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in shelf.iterdir()}
@@ -71,6 +71,11 @@ def _place(objects: ObjectStore, digest: str, path: Path) -> None:
     source = Path(objects.locate(digest))
     try:
         path.hardlink_to(source)
+    except (
+        FileExistsError
+    ):  # an object itself, under the name of another file: what is written there is written into it
+        raise
     except OSError:  # another disk, or one without links
-        path.write_bytes(objects.get(digest))
+        with path.open("xb") as copy:
+            copy.write(objects.get(digest))
     path.chmod(0o444)  # the object's own bytes: an editor must not save over them

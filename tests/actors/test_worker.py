@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from lost_answers import losing_an_answer
@@ -66,6 +67,21 @@ def test_items_that_fail_are_set_aside_with_their_traceback_and_the_rest_is_made
     assert by_prompt["finish"].error == "ValueError: the page has no room"
     assert 'raise ValueError("the page has no room")' in by_prompt["finish"].traceback
     assert "NaN" in by_prompt["nan"].error or "nan" in by_prompt["nan"].error
+
+
+class OneName(TinyGenerator):
+    """Gives the files of a product one name, each in a folder of its own."""
+
+    def finish(self, drafted):
+        product = super().finish(drafted)
+        return replace(product, files=tuple(replace(file, name=f"{file.role}/score") for file in product.files))
+
+
+def test_a_product_whose_files_share_a_name_is_set_aside(plan, worker, database):
+    run_id = plan(["a"])
+    report = worker(run_id, OneName()).run()
+    assert (report.made, report.failed) == (0, 1)
+    assert "needs files of different names" in set_aside(database, run_id)[0].error
 
 
 def test_an_item_that_breaks_the_generator_is_found_out_alone(plan, worker, database):
