@@ -8,7 +8,6 @@ with the waits for the disk side by side, so that the file system's journal is w
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from db.digests import StoredObject, digest_at, digest_of, sharded
+from db.disk import force_folder, make_folder, write_forced
 from db.errors import CorruptObjectError, MissingObjectError, ObjectStoreError
 from db.records import FolderRecords
 
@@ -60,14 +60,15 @@ class LocalObjects:
             new = {digest: data for digest, data in contents.items() if not self._is_whole(digest, len(data))}
             temporary = {digest: self._temporary / secrets.token_hex(16) for digest in new}
             try:
-                self._side_by_side(_write, [(temporary[digest], data) for digest, data in new.items()])
+                self._side_by_side(write_forced, [(temporary[digest], data) for digest, data in new.items()])
                 for digest, path in temporary.items():
                     path.rename(self._path(digest))
             except BaseException:
                 for path in temporary.values():
                     path.unlink(missing_ok=True)
                 raise
-            self._side_by_side(_force, [(folder,) for folder in {self._path(digest).parent for digest in contents}])
+            folders = {self._path(digest).parent for digest in contents}
+            self._side_by_side(force_folder, [(folder,) for folder in folders])
         return digests
 
     def get(self, digest: str) -> bytes:
@@ -124,7 +125,7 @@ class LocalObjects:
         with _explained(self._root):
             self._make_folders()
             probe = self._temporary / secrets.token_hex(16)
-            _write(probe, b"probe")
+            write_forced(probe, b"probe")
             probe.unlink()
             before = time.time() - _ABANDONED_S
             for path in self._temporary.iterdir():
@@ -145,12 +146,12 @@ class LocalObjects:
         """Make every folder there will ever be, once, so that a put has no others to force to the disk."""
         if (self._root / "sha256" / "ff").is_dir() and self._temporary.is_dir():
             return
-        made = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+        make_folder(self._root)
         shards = [self._root / "sha256" / f"{number:02x}" for number in range(256)]
         for folder in (self._temporary, *shards):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self._root / "sha256", self._root, *(folder.parent for folder in made)):
-            _force(folder)
+        for folder in (self._root / "sha256", self._root):
+            force_folder(folder)
 
     def _side_by_side(self, step: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:
         """Make all these calls, dealt out to threads; raise the first error once every thread has ended."""
@@ -168,26 +169,6 @@ class LocalObjects:
         wait(shares)
         for share in shares:
             share.result()
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _force(folder: Path) -> None:
-    """Force a folder's entries to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

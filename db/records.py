@@ -5,11 +5,12 @@ Checkpoints of the ledger are kept so, in the object store and in a folder: outs
 
 from __future__ import annotations
 
-import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from db.disk import force_folder, make_folder, write_forced
 from db.errors import MissingObjectError, ObjectStoreError
 
 
@@ -54,21 +55,18 @@ class FolderRecords:
     def put(self, name: str, data: bytes) -> None:
         """Keep a record, forced to the disk; see `RecordStore.put`."""
         path = self._root / name
+        folders = [path.parent, *path.parent.parents]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
             try:
-                os.write(handle, data)
-                os.fsync(handle)
+                write_forced(partial, data, 0o444)
+                with suppress(FileExistsError):
+                    path.hardlink_to(partial)  # unlike a rename it fails where one is
             finally:
-                os.close(handle)
-            try:
-                path.hardlink_to(partial)  # unlike a rename it fails where one is
-            except FileExistsError:
-                pass
-            finally:
-                partial.unlink()
+                partial.unlink(missing_ok=True)
+            for folder in folders[: folders.index(self._root) + 1]:  # one that another process made just now, too
+                force_folder(folder)
         except OSError as error:
             raise ObjectStoreError(f"{path} cannot be written: {error}") from error
 
