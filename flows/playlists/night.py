@@ -15,6 +15,7 @@ from db.listeners import list_listeners
 from db.model_versions import register_version
 from db.playlists import (
     NewPlaylist,
+    PieceFor,
     clock,
     failures_of,
     have_playlists,
@@ -175,7 +176,9 @@ class NightWork:
         """Plan what was asked for and not planned; return the runs of a date that are not done."""
         with self.backend.database.unit_of_work() as session:
             pieces = pieces_of(session, on)
-        runs = {piece.run_id: [each for each in pieces if each.run_id == piece.run_id] for piece in pieces}
+        runs: dict[str, list[PieceFor]] = {}
+        for piece in pieces:
+            runs.setdefault(piece.run_id, []).append(piece)
         open_runs = []
         for run_id, own in runs.items():
             try:

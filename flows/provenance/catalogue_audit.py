@@ -79,8 +79,8 @@ def audit_catalogue(
     checks.extend(_asset_checks(auditor, assets, report))
     if auditor.reproduce:
         root = checkpoint.head.root if checkpoint is not None else b""
-        ids = sample([asset.id for asset in assets], len(assets) if again is None else again, root)
-        checks.append(_made_again(auditor, [asset for asset in assets if asset.id in set(ids)], report))
+        drawn = set(sample([asset.id for asset in assets], len(assets) if again is None else again, root))
+        checks.append(_made_again(auditor, [asset for asset in assets if asset.id in drawn], report))
     subject = f"catalogue {catalogue}" if catalogue is not None else "everything"
     return Audit(subject=subject, checks=checks, needed=NEEDED)
 
