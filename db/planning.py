@@ -1,7 +1,7 @@
 """Plan a run: write its recipes, their places in the run and the work still to do, in one transaction.
 
 Recipes stream by COPY into a temporary table, and from there by set into the tables: 1,000,000 of them need no
-more memory here than one.
+more memory here than one, besides what their iterator remembers.
 """
 
 from __future__ import annotations

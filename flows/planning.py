@@ -24,6 +24,9 @@ _MAX_WRITERS = 1_000
 def plan_recipes(order: Order, model: ModelIdentity) -> Iterator[Recipe]:
     """Yield the recipes of an order, in its order; equal orders yield equal recipes, on every machine.
 
+    Recipes stream through, but every distinct content is remembered, in some 100 bytes, to number its copies through
+    the whole order: 100 MB for a million prompts with a recipe each, nothing for a million copies of one.
+
     Raises:
         OrderError: a file of prompts changed since the order was checked.
     """
@@ -72,7 +75,10 @@ def _prompts(track: Track, order_seed: int) -> Iterator[str]:
 
 
 class _Copies:
-    """Counts how often each content came, and says which seeds its next copies have."""
+    """Counts how often each content came, and says which seeds its next copies have.
+
+    An entry for each distinct content of the order: any of them may come again in its last line.
+    """
 
     def __init__(self, order_seed: int) -> None:
         self._salt = f"tutti.seed/1\n{order_seed}\n".encode()
