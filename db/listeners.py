@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from sqlalchemy import Column, DateTime, MetaData, Row, String, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -20,7 +20,6 @@ from db.recalls import ERASURE
 from db.tables import listeners, listening_events
 
 EventKind = Literal["completed", "skipped", "liked", "hated"]
-EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 
 
 @dataclass(frozen=True, slots=True)
