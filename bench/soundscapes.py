@@ -2,10 +2,12 @@
 
 The model alone: one clip after a first one, and a batch of 16, in this process on one thread. The whole: an order of
 16 by two workers in a new home, all processes counted (those shared with nobody in full, shared pages in parts).
+With --beside FOLDER only the model alone, and by turns with the version in that folder: ratios of processor seconds.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from bench.support import finish, parser, peak_of_memory, postgres_of, show, tem
 from models.generator import Generator
 from models.musiclm.evaluation import make
 from models.registry import find_version, load_generator
+from models.weights import read_version
 
 CLIP_S, BATCH = 10.0, 16
 PROMPTS = ("slow solo flute", "rain on leaves", "an up-tempo funk band with drums", "calm piano and a string quartet")
@@ -45,8 +48,33 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return list(found.values())
 
 
+def beside(folder: Path, rounds: int) -> list[dict[str, object]]:
+    """Make the same clips by turns with musiclm-small and another version."""
+    versions = {"musiclm-small": find_version("musiclm-small", []), "beside": read_version(folder)}
+    generators = {name: load_generator(version, slots=8) for name, version in versions.items()}
+    for generator in generators.values():
+        seconds(generator, 1, 0)
+    rows: list[dict[str, object]] = []
+    for what, count in (("one clip, warm", 1), (f"batch of {BATCH}", BATCH)):
+        found = [{name: seconds(each, count, n)[1] for name, each in generators.items()} for n in range(rounds)]
+        ratios = [pair["musiclm-small"] / pair["beside"] for pair in found]
+        medians = {f"{name}_s": statistics.median(pair[name] for pair in found) for name in generators}
+        rows.append(
+            {"what": what, **medians, "ratio": statistics.median(ratios), "from": min(ratios), "to": max(ratios)}
+        )
+    return rows
+
+
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--beside", type=Path, metavar="FOLDER", help="another version, to be compared with")
+    flags.add_argument("--rounds", type=int, default=5, help="of the comparison")
+    given = flags.parse_args()
+    if given.beside:
+        rows = beside(given.beside, given.rounds)
+        show(rows)
+        finish("soundscapes_beside", {"rows": rows}, as_json=given.json)
+        return
     generator = load_generator(find_version("musiclm-small", []), slots=8)
     seconds(generator, 1, 0)
     alone, batch = seconds(generator, 1, 1), seconds(generator, BATCH, 2)
