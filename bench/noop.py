@@ -24,7 +24,13 @@ class NoopGenerator:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.profile = NumericProfile(
-            device="cpu", dtype="none", torch="none", backend=platform.python_version(), slots=slots, threads=1
+            device="cpu",
+            processor="any",
+            dtype="none",
+            torch="none",
+            backend=platform.python_version(),
+            slots=slots,
+            threads=1,
         )
         self._admitted: list[str] = []
 

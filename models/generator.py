@@ -26,9 +26,14 @@ class GenerationError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericProfile:
-    """Everything that may change the last bit of a result: part of the lineage of every stage."""
+    """Everything that may change the last bit of a result: part of the lineage of every stage.
+
+    `processor` is which one of the device's kind computes, and with which instructions: a library chooses its sums
+    by both.
+    """
 
     device: str
+    processor: str
     dtype: str
     torch: str
     backend: str

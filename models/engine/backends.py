@@ -22,6 +22,7 @@ from models.engine.cuda_graphs import CudaGraphBackend
 from models.engine.model import DecoderModel
 from models.engine.native.backend import NativeBackend
 from models.engine.native.library import runnable
+from models.engine.processor import processor_of
 from models.engine.torch_backend import TorchBackend
 from models.generator import NumericProfile
 
@@ -57,6 +58,7 @@ class BackendChoice:
         """Return what may change the last bit of a result of a generator that runs on this backend."""
         return NumericProfile(
             device=device,
+            processor=processor_of(device),
             dtype=self.dtype,
             torch=str(torch.__version__),
             backend=running.name,

@@ -19,7 +19,9 @@ class TinyGenerator:
 
     def __init__(self, slots=4, step_s=None):
         self.slots = slots
-        self.profile = NumericProfile(device="cpu", dtype="int", torch="none", backend="tiny", slots=slots, threads=1)
+        self.profile = NumericProfile(
+            device="cpu", processor="any", dtype="int", torch="none", backend="tiny", slots=slots, threads=1
+        )
         self.most_at_once = 0
         self._step_s = float(os.environ.get("TINY_STEP_S", "0")) if step_s is None else step_s
         self._left = {}
