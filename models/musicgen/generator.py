@@ -77,15 +77,16 @@ class MusicGenGenerator:
         heard = 0 if self._model.melodic else MEMORY_LENGTH
         size = CacheSize(slots=rows * slots, length=length, positions=length, memory=heard)
         config, itemsize = self._model.decoder.trunk.config, backend.cache_itemsize
+        fitting = slots_within(SHARE * free_bytes(device), size, config, itemsize, rows=rows)
         self._engine = Engine(
             self._model.decoder,
-            slots=slots_within(SHARE * free_bytes(device), size, config, itemsize, rows=rows),
+            slots=fitting,
             cache_length=length,
             memory_length=heard,
             backend=backend,
         )
         self._items: dict[str, _Item] = {}
-        self.profile = backend.profile(self._engine.backend, device=device, slots=slots)
+        self.profile = backend.profile(self._engine.backend, device=device, slots=fitting // rows)
 
     def admit(self, key: str, recipe: Mapping[str, Json], inputs: Mapping[str, bytes] = NO_INPUTS) -> None:
         """Encode the words and the melody, and queue the first window.

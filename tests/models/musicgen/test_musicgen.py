@@ -180,6 +180,15 @@ def test_controls_are_refused(version: ModelVersion) -> None:
         load_generator(version, slots=1).admit("a", recipe(1) | {"controls": {"key": "F major"}})
 
 
+def test_the_profile_has_the_slots_that_memory_had_room_for(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.musicgen.generator.free_bytes", lambda device: 32 * 2**20)
+    generator = load_generator(version, slots=500)
+    assert 1 <= generator.profile.slots < 100
+    assert len(make(generator, {str(n): recipe(n) for n in range(2)})) == 2
+
+
 def test_a_prompt_longer_than_the_memory_is_refused(kind: str, version: ModelVersion) -> None:
     if kind == "melody":
         pytest.skip("its words are inputs before the codes")
