@@ -24,7 +24,7 @@ import soundfile
 from bench.support import finish, parser, show
 from flows.recipe import ModelIdentity, recipe_body
 from models.evaluation.scores import area_under_curve
-from models.generator import GenerationError, Generator
+from models.generator import Generator
 from models.judges.musicnn import Musicnn
 from models.judges.yamnet import Yamnet
 from models.making import make_all
@@ -76,7 +76,7 @@ def made(generator: Generator, recipes: Mapping[str, Any]) -> dict[str, tuple[Ve
     """Return the waveform, mono, and the sample rate of each."""
     out: dict[str, tuple[Vectors, int]] = {}
     for key, product in make_all(generator, recipes):
-        if isinstance(product, GenerationError):
+        if isinstance(product, Exception):
             raise product
         file = next(file for file in product.files if file.role == "waveform")
         samples, rate_hz = soundfile.read(io.BytesIO(file.data), dtype="float32", always_2d=True)

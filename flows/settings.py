@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.errors import SettingsError
 
+Dtype = Literal["float32", "bfloat16", "float16", "int8"]
+
 _PREFIX = "TUTTI_"
 
 
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=1_024)] = 1
     slots: Annotated[int, Field(ge=1, le=4_096)] = 8
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
+    dtype: Dtype = "float32"
     gpus_per_worker: Annotated[float, Field(ge=0, le=64)] | None = None
     models: Annotated[Path, AfterValidator(_whole_path)] | None = None
     generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "models.registry:load_generator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from models.generator import NO_INPUTS, GenerationError, Generator, Json, Product
+from models.generator import NO_INPUTS, Generator, Json, Product
 
 _MOST_ADVANCES: Final = 10_000_000
 
@@ -14,8 +14,11 @@ def make_all(
     generator: Generator,
     recipes: Mapping[str, Mapping[str, Json]],
     inputs: Callable[[str], Mapping[str, bytes]] = lambda _key: NO_INPUTS,
-) -> Iterator[tuple[str, Product | GenerationError]]:
+) -> Iterator[tuple[str, Product | Exception]]:
     """Make recipes with a generator that has nothing else to do; yield (key, what came of it) as each is done.
+
+    What goes wrong with one ends that one alone, and is handed back as it was raised: mostly a GenerationError. What
+    `advance` raises is of all that are on their way, and is raised.
 
     Args:
         generator: any.
@@ -30,7 +33,7 @@ def make_all(
             try:
                 generator.admit(key, recipe, inputs(key))
                 busy += 1
-            except GenerationError as error:
+            except Exception as error:
                 made += 1
                 yield key, error
         outcomes = generator.advance() if busy else ()
@@ -42,10 +45,10 @@ def make_all(
             raise RuntimeError("the generator does not finish what it was given")
 
 
-def _finished(generator: Generator, result: Any) -> Product | GenerationError:
-    if isinstance(result, GenerationError):
+def _finished(generator: Generator, result: Any) -> Product | Exception:
+    if isinstance(result, Exception):
         return result
     try:
         return generator.finish(result)
-    except GenerationError as error:
+    except Exception as error:
         return error

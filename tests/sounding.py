@@ -59,6 +59,13 @@ def load(version, *, device, dtype, slots, threads):
     return SoundingGenerator(slots)
 
 
+def load_as_told(version, *, device, dtype, slots, threads):
+    """Load a generator whose profile has the dtype it was loaded with."""
+    generator = SoundingGenerator(slots)
+    generator.profile = replace(generator.profile, dtype=dtype)
+    return generator
+
+
 @dataclass
 class Place:
     """What the tests work on."""

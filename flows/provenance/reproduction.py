@@ -1,24 +1,26 @@
 """Making an asset again from its recipe, and comparing it with what was kept, bit for bit.
 
 It is made in this process by the model version that the recipe names, and marked as the first was; several are made
-side by side, which changes no bit of them. On the same numeric profile every file must be the same. On another one
-the codes may still be, and are compared; a difference then proves nothing, and is said to prove nothing.
+side by side, which changes no bit of them, and what goes wrong with one is said of that one. On the same numeric
+profile every file must be the same. On another one the codes may still be, and are compared; a difference then proves
+nothing, and is said to prove nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from actors.code_version import code_version
 from actors.factory import GeneratorFactory
 from actors.marking.marker import MARK_STAGE, Marker, MarkingSpec
 from db.asset_types import Lineage
+from db.errors import CorruptObjectError, StorageError
 from db.objects import ObjectStore
 from flows.keys import Keys
 from flows.provenance.checks import Check
-from flows.settings import Settings
+from flows.settings import Dtype, Settings
 from models.digests import digest_of_bytes
 from models.generator import GenerationError, Generator, Product, inputs_of
 from models.making import make_all
@@ -62,18 +64,19 @@ class Reproducer:
             assets: what is to be made again.
             report: called with how many are done.
         """
-        erased = {known.asset.id for known in assets if _is_erased(known)}
-        checks = {
-            each: Check(NAME, None, "cannot be made again: the taste it was made from is erased") for each in erased
-        }
-        for known in assets:
-            if lost := [role for role, digest in inputs_of(known.recipe).items() if not self.objects.exists(digest)]:
-                detail = f"cannot be made again: the file of its {lost[0]} is not kept any more"
-                checks[known.asset.id] = Check(NAME, None, detail)
+        checks: dict[str, Check] = {}
         by_making: dict[_Making, dict[str, Lineage]] = {}
         for known in assets:
-            if known.asset.id not in checks:
-                by_making.setdefault(self._making(known), {})[known.asset.id] = known
+            try:
+                making, lacking = self._making(known), self._lacking(known)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:  # rows may hold anything
+                detail = f"cannot be made again: its recipe or its profile was changed: {_told(error)}"
+                checks[known.asset.id] = Check(NAME, False, detail)
+                continue
+            if lacking:
+                checks[known.asset.id] = Check(NAME, None, f"cannot be made again: {lacking}")
+            else:
+                by_making.setdefault(making, {})[known.asset.id] = known
         for making, same in by_making.items():
             for asset_id, check in self._compare(making, same):
                 checks[asset_id] = check
@@ -89,18 +92,45 @@ class Reproducer:
         except (CorruptModelError, UnusableModelError) as error:
             yield from ((each, Check(NAME, False, f"cannot be made again: {error}")) for each in assets)
             return
+        except Exception as error:  # of this machine: its memory, its processor, a package that it lacks
+            yield from ((each, Check(NAME, None, f"cannot be made again here: {_told(error)}")) for each in assets)
+            return
+        left = dict(assets)
         recipes = {each: with_personal(_recipe(known), known.personal) for each, known in assets.items()}
-        for asset_id, made in make_all(generator, recipes, lambda each: self._inputs(recipes[each])):
-            known = assets[asset_id]
-            try:
-                if isinstance(made, GenerationError):
-                    raise made
-                yield asset_id, _compared(known, self._content(known, made), _differences(known, generator))
-            except GenerationError as error:
-                yield asset_id, Check(NAME, False, f"cannot be made again: {error}")
+        try:
+            for asset_id, made in make_all(generator, recipes, lambda each: self._inputs(assets[each])):
+                yield asset_id, self._check(left.pop(asset_id), made, generator)
+        except Exception as error:  # the generator broke down: over which of them is seen when each is made alone
+            if len(assets) == 1:
+                yield from ((each, _not_made(error)) for each in left)
+                return
+            for asset_id, known in left.items():
+                yield from self._compare(making, {asset_id: known})
 
-    def _inputs(self, recipe: Mapping[str, Any]) -> dict[str, bytes]:
-        return {role: self.objects.get(digest) for role, digest in inputs_of(recipe).items()}
+    def _check(self, known: Lineage, made: Product | Exception, generator: Generator) -> Check:
+        try:
+            if isinstance(made, Exception):
+                return _not_made(made)
+            return _compared(known, self._content(known, made), _differences(known, generator))
+        except Exception as error:
+            return _not_made(error)
+
+    def _lacking(self, known: Lineage) -> str | None:
+        """Say what an asset was made from and is not kept any more, if anything is."""
+        if TASTE in _recipe(known)["controls"] and known.personal is None:
+            return "the taste it was made from is erased"
+        lost = [role for role, digest in inputs_of(_recipe(known)).items() if not self.objects.exists(digest)]
+        return f"the file of its {lost[0]} is not kept any more" if lost else None
+
+    def _inputs(self, known: Lineage) -> dict[str, bytes]:
+        found = {}
+        for role, digest in inputs_of(_recipe(known)).items():
+            try:
+                found[role] = self.objects.get(digest)
+            except CorruptObjectError as error:
+                detail = f"the {role} of asset {known.asset.id[:12]} was changed: {self.objects.locate(digest)}"
+                raise GenerationError(detail) from error
+        return found
 
     def _making(self, known: Lineage) -> _Making:
         recipe: Mapping[str, Any] = known.recipe
@@ -129,7 +159,7 @@ class Reproducer:
         return recorded if recorded == "cpu" or torch.cuda.is_available() else "cpu"
 
     def _dtype(self, recorded: str) -> str:
-        return recorded if recorded in ("float32", "bfloat16", "float16") else self.settings.dtype
+        return recorded if recorded in get_args(Dtype) else self.settings.dtype
 
     def _content(self, known: Lineage, product: Product) -> dict[str, str]:
         """Return the digests of what was made, marked as the first was, before manifests."""
@@ -145,14 +175,26 @@ def _recipe(known: Lineage) -> Mapping[str, Any]:
     return recipe
 
 
-def _is_erased(known: Lineage) -> bool:
-    return TASTE in _recipe(known)["controls"] and known.personal is None
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _not_made(error: Exception) -> Check:
+    """Say why an asset was not made again: that a store does not answer says nothing of the asset."""
+    if isinstance(error, StorageError):
+        return Check(NAME, None, f"cannot be made again now: {_told(error)}")
+    told = str(error) if isinstance(error, GenerationError) else _told(error)
+    return Check(NAME, False, f"cannot be made again: {told}")
 
 
 def _differences(known: Lineage, generator: Generator) -> list[str]:
     """Return in what this making differs from the first: profile and code."""
-    now, then = generator.profile.as_dict(), known.numeric_profile
-    differing = [f"{name} {then.get(name)} then, {now.get(name)} now" for name in now if now[name] != then.get(name)]
+    then = known.numeric_profile
+    differing = [
+        f"{name} {then.get(name, 'not recorded')} then, {now} now"
+        for name, now in generator.profile.as_dict().items()
+        if now != then.get(name)
+    ]
     if known.code_version != code_version():
         differing.append(f"code {known.code_version} then, {code_version()} now")
     return differing

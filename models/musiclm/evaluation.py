@@ -31,7 +31,7 @@ from models.evaluation.memorisation import Memorisation, memorisation, token_dis
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve, recall_at
 from models.evaluation.story import Section, StoryEvaluation, evaluate_story, story_figures
-from models.generator import NO_INPUTS, GenerationError, Generator
+from models.generator import NO_INPUTS, Generator
 from models.judges.melody import MelodyJudge
 from models.judges.panel import Panel
 from models.making import make_all
@@ -212,7 +212,7 @@ def make(
     made: dict[int, Waveform] = {}
     by_key = {str(number): recipe for number, recipe in enumerate(recipes)}
     for key, product in make_all(generator, by_key, lambda key: inputs[int(key)] if inputs else NO_INPUTS):
-        if isinstance(product, GenerationError):
+        if isinstance(product, Exception):
             raise product
         files = {file.role: file.data for file in product.files}
         made[int(key)] = soundfile.read(BytesIO(files[role]), dtype="float32")[0]

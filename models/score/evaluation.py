@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from models.generator import GenerationError, Generator, Json, Product
+from models.generator import Generator, Json, Product
 from models.making import make_all
 from models.sampling import choose, uniform
 from models.score.controls import METRES, parse_key
@@ -95,7 +95,7 @@ def obedience(
     judged: list[Obedience] = []
     making_s, started = 0.0, time.perf_counter()
     for key, product in make_all(generator, asked):
-        if isinstance(product, GenerationError):
+        if isinstance(product, Exception):
             raise product
         making_s += time.perf_counter() - started
         judged.append(judge(asked[key]["prompt"], asked[key]["ask"], product))
