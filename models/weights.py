@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from safetensors import SafetensorError
 
+from models.whole_files import write_whole
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -105,7 +107,7 @@ def write_version(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[s
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card, encoding="utf-8")
+    write_whole(folder / CARD, card)  # last, and whole: where a card is, the version is
     return read_version(folder)
 
 
@@ -119,7 +121,7 @@ def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVers
     """Put measured figures into a version's card; its digest stays."""
     front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
     _, _, body = (version.path / CARD).read_text(encoding="utf-8").partition("\n---\n\n")
-    (version.path / CARD).write_text(card_text(front, body), encoding="utf-8")
+    write_whole(version.path / CARD, card_text(front, body))
     return read_version(version.path)
 
 

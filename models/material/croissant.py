@@ -10,6 +10,7 @@ from typing import Any
 from models.material.ambience import Recording
 from models.material.scores import Piece
 from models.material.synth import training_soundfonts, unheard_soundfont
+from models.whole_files import write_whole
 
 _CONTEXT = {
     "@language": "en",
@@ -82,7 +83,7 @@ def write_manifest(folder: Path, pieces: list[Piece], recordings: list[Recording
         ],
     }
     path = folder / "manifest.json"
-    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_whole(path, json.dumps(manifest, indent=1, ensure_ascii=False))
     return path
 
 

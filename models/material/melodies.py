@@ -15,6 +15,7 @@ from models.material.clips import CLIP_S, SHARD, Split
 from models.material.render import RenderConfig, drawn, load_material, material
 from models.material.synth import DRUM_CHANNEL
 from models.melody.contour import FRAME_RATE_HZ, UNTOLD, Classes, skyline
+from models.whole_files import whole_file
 
 FRAMES = round(CLIP_S * FRAME_RATE_HZ)
 
@@ -41,10 +42,8 @@ def read_melodies(
             for done, shard_NF in enumerate(pool.map(_melodies_of_shard, jobs), start=1):
                 rows.append(shard_NF)
                 progress(done * SHARD, config.shards * SHARD)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             np.save(file, np.concatenate(rows))
-        partial.replace(path)
     melodies_NF: Classes = np.load(path)
     return melodies_NF
 

@@ -24,6 +24,7 @@ from models.material.labels import Kind, Labels, labels_from
 from models.material.performance import Performance, UnplayableError, perform
 from models.material.scores import Piece, read_scores
 from models.material.synth import UNHEARD, Synth, training_soundfonts, unheard_soundfont
+from models.whole_files import whole_file, write_whole
 
 CAPTIONS = 6  # for each clip
 _KINDS: dict[Kind, float] = {
@@ -70,10 +71,9 @@ def render(
     with ProcessPoolExecutor(workers, initializer=load_material, initargs=(data, out)) as pool:
         for done, _ in enumerate(pool.map(_render_shard, jobs), start=1):
             progress("clips", done * SHARD, config.shards * SHARD)
-    with (out / "clips.jsonl.partial").open("w", encoding="utf-8") as lines:
+    with whole_file(out / "clips.jsonl") as lines:
         for number in range(config.shards):
-            lines.write(_index(out, number).read_text(encoding="utf-8"))
-    (out / "clips.jsonl.partial").replace(out / "clips.jsonl")
+            lines.write(_index(out, number).read_bytes())
     return write_manifest(out, pieces, recordings)
 
 
@@ -127,12 +127,9 @@ def _render_shard(job: tuple[RenderConfig, int, Path, Path]) -> None:
         clip, waveform = make_clip(config.seed, shard * SHARD + row, split, material())
         samples[row] = np.round(waveform * 32767).astype(np.int16)
         clips.append(json.dumps(clip.as_dict(), ensure_ascii=False) + "\n")
-    path = out / "audio" / f"{shard:05d}.npy"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(out / "audio" / f"{shard:05d}.npy") as file:
         np.save(file, samples)
-    partial.replace(path)
-    _index(out, shard).write_text("".join(clips), encoding="utf-8")
+    write_whole(_index(out, shard), "".join(clips))
 
 
 @dataclass(slots=True)

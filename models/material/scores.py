@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.digests import digest_of_bytes
 from models.score.corpus import Source, held_out, sources
+from models.whole_files import whole_file
 
 Notes = NDArray[np.float32]  # (notes, 3)
 _FEWEST_NOTES = 24
@@ -135,9 +136,8 @@ def _keep(pieces: list[Piece], path: Path) -> None:
         if piece.keyboard is not None:
             arrays[f"{number}.keyboard"] = piece.keyboard
         index.append([piece.file, piece.composer, piece.collection, piece.licence, piece.digest, len(piece.lines)])
-    partial = path.with_name("partial.npz")
-    np.savez(partial, index=np.array(json.dumps(index)), **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with whole_file(path) as file:
+        np.savez(file, index=np.array(json.dumps(index)), **arrays)  # type: ignore[arg-type]
 
 
 def _kept(path: Path) -> list[Piece]:

@@ -40,6 +40,7 @@ from models.musiclm.training import StageTrainee, StageTrainingConfig
 from models.soundstream.codec import SoundStream
 from models.soundstream.training import CodecTrainee, CodecTrainingConfig
 from models.training.curves import plot_curves
+from models.training.kept import keep
 from models.training.run import Report, Schedule, Trainee, run
 from models.w2v_bert.model import W2vBert
 from models.w2v_bert.training import SemanticTrainee
@@ -156,8 +157,7 @@ class Pipeline:
         """Sentence vectors of all captions."""
         path = self._paths.part("captions.pt")
         if not path.is_file():
-            self._out.mkdir(parents=True, exist_ok=True)
-            torch.save(caption_vectors(self.clips, load_sentences(), self._told("captions")), path)
+            keep(caption_vectors(self.clips, load_sentences(), self._told("captions")), path)
         vectors: Tensor = torch.load(path, weights_only=True)
         return vectors
 
@@ -293,12 +293,9 @@ class Pipeline:
         self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
     ) -> None:
         """Train a part and keep the weights that are used from now on."""
-        folder = self._paths.part(name)
-        run(name, trainee, schedule, config, folder, self._report)
+        run(name, trainee, schedule, config, self._paths.part(name), self._report)
         if not self._paths.weights(name).is_file():
-            partial = folder / "weights.partial"
-            torch.save(released().state_dict(), partial)
-            partial.replace(self._paths.weights(name))
+            keep(released().state_dict(), self._paths.weights(name))
 
     @property
     def _started(self) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.material.clips import ClipSet
 from models.mulan.model import Mulan
 from models.soundstream.codec import SoundStream
+from models.training.kept import keep
 from models.w2v_bert.model import W2vBert
 
 _AT_ONCE = 4
@@ -54,7 +55,7 @@ def semantic_tokens(
             "audio_NP": torch.stack(audio_rows),
             "text_NCP": torch.cat(text_rows),
         }
-        _keep(found, path)
+        keep(found, path)
     return SemanticTokens(**torch.load(path, weights_only=True))
 
 
@@ -68,13 +69,6 @@ def codec_tokens(clips: ClipSet, codec: SoundStream, path: Path, progress: Calla
                 x_BT = torch.stack([torch.from_numpy(clips.waveform(n)) for n in numbers])
                 rows.append(codec.encode(x_BT).short())
                 progress(numbers.stop, len(clips))
-        _keep({"codes_NFK": torch.cat(rows)}, path)
+        keep({"codes_NFK": torch.cat(rows)}, path)
     codes_NFK: Tensor = torch.load(path, weights_only=True)["codes_NFK"]
     return codes_NFK
-
-
-def _keep(tensors: dict[str, Tensor], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(tensors, partial)
-    partial.replace(path)

@@ -29,6 +29,7 @@ import numpy as np
 from models.digests import digest_of_bytes
 from models.score.controls import METRES, TICKS_PER_QUARTER
 from models.score.vocabulary import GRID, StaffKind
+from models.whole_files import whole_file, write_whole
 
 MUSIC21_FOLDERS = ("bach", "beethoven", "haydn", "mozart", "handel", "schumann_robert", "schumann_clara", "verdi")
 MAX_OFF_GRID = 0.06  # a passage with more notes off the grid than this is left out
@@ -110,8 +111,11 @@ def prepare(data: Path, out: Path, workers: int, progress: Callable[[int, int], 
     listed = sources(data)
     out.mkdir(parents=True, exist_ok=True)
     items: list[dict[str, Any]] = []
-    partial = out / "passages.jsonl.gz.partial"
-    with gzip.open(partial, "wt", encoding="utf-8") as lines, ProcessPoolExecutor(workers) as pool:
+    with (
+        ProcessPoolExecutor(workers) as pool,
+        whole_file(out / "passages.jsonl.gz") as file,
+        gzip.open(file, "wt", encoding="utf-8") as lines,
+    ):
         for done, (source, passages, error) in enumerate(pool.map(_read_quietly, listed, chunksize=4), start=1):
             for passage in passages:
                 lines.write(json.dumps(asdict(passage), separators=(",", ":")) + "\n")
@@ -128,9 +132,8 @@ def prepare(data: Path, out: Path, workers: int, progress: Callable[[int, int], 
                 }
             )
             progress(done, len(listed))
-    partial.replace(out / "passages.jsonl.gz")
     manifest = out / "manifest.json"
-    manifest.write_text(json.dumps({"schema": "tutti.score-corpus/1", "items": items}, indent=1), encoding="utf-8")
+    write_whole(manifest, json.dumps({"schema": "tutti.score-corpus/1", "items": items}, indent=1))
     return manifest
 
 

@@ -30,6 +30,7 @@ from models.material.scores import Notes, Piece, read_scores
 from models.material.synth import SAMPLE_RATE_HZ, Note, Room, Synth, training_soundfonts, unheard_soundfont
 from models.score.key import find_key, pitch_class_weights
 from models.singsong.voice import draw_singer, sing
+from models.whole_files import whole_file, write_whole
 
 SHARD = 256
 PAIR_S = 10.0
@@ -163,11 +164,9 @@ def render_pairs(
         for done, _ in enumerate(pool.map(_render_shard, jobs), start=1):
             progress("pairs", done * SHARD, config.shards * SHARD)
     lines = "".join(_index(out, number).read_text(encoding="utf-8") for number in range(config.shards))
-    partial = out / "pairs.jsonl.partial"
-    partial.write_text(lines, encoding="utf-8")
     manifest = out / "manifest.json"
-    manifest.write_text(json.dumps(_manifest(out, lines, pieces), indent=1), encoding="utf-8")
-    partial.replace(out / "pairs.jsonl")
+    write_whole(manifest, json.dumps(_manifest(out, lines, pieces), indent=1))
+    write_whole(out / "pairs.jsonl", lines)
     return manifest
 
 
@@ -240,11 +239,9 @@ def _render_shard(job: tuple[PairsConfig, int, Path]) -> None:
             part[row] = np.round(waveform * 32767).astype(np.int16)
         lines.append(json.dumps(pair.as_dict(), ensure_ascii=False) + "\n")
     for name, part in zip(("voice", "accompaniment"), parts, strict=True):
-        partial = out / name / f"{shard:05d}.partial"
-        with partial.open("wb") as file:
+        with whole_file(out / name / f"{shard:05d}.npy") as file:
             np.save(file, part)
-        partial.replace(partial.with_suffix(".npy"))
-    _index(out, shard).write_text("".join(lines), encoding="utf-8")
+    write_whole(_index(out, shard), "".join(lines))
 
 
 def make_pair(

@@ -41,6 +41,7 @@ from models.singsong.tokens import (
     vocal_tokens,
 )
 from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
+from models.training.kept import keep
 from models.training.run import Report, Schedule, Trainee, run
 from models.weights import CARD, ModelVersion, card_text, read_version, write_version
 
@@ -278,9 +279,7 @@ class Pipeline:
         if path.is_file():
             return
         run(name, trainee, schedule, config, path.parent, self._report)
-        partial = path.with_name("weights.partial")
-        torch.save(released().state_dict(), partial)
-        partial.replace(path)
+        keep(released().state_dict(), path)
 
     def _trained(self, name: str, part: Part) -> Part:
         path = self._out / name / "weights.pt"

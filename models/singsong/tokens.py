@@ -24,6 +24,8 @@ from models.singsong.harmony import Harmony, true_guide
 from models.singsong.hearing import Hearing, note_tokens
 from models.singsong.pairs import PAIR_SAMPLES, PairSet
 from models.singsong.separator import Separator
+from models.training.kept import keep
+from models.whole_files import whole_file
 
 _AT_ONCE = 4
 _CAPTIONS = 1  # of each pair: reading words takes longer than hearing ten seconds
@@ -55,14 +57,6 @@ def accompaniment_tokens(
     return read(path)
 
 
-def keep(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(tensors, partial)
-    partial.replace(path)
-
-
 def read(path: Path) -> dict[str, Tensor]:
     """Read what `keep` wrote."""
     tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
@@ -80,10 +74,8 @@ def separate(pairs: PairSet, separator: Separator, path: Path, told: Told) -> ND
                 voice_BT = separator.voice(mix_BT).clamp(-1, 1)
                 found[start : numbers.stop] = (voice_BT * 32767).round().numpy().astype(np.int16)
                 told(numbers.stop, len(pairs))
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             np.save(file, found)
-        partial.replace(path)
     voices: NDArray[np.int16] = np.load(path, mmap_mode="r")
     return voices
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
+
+from models.training.kept import keep
+from models.whole_files import write_whole
 
 Metrics = dict[str, float]
 Report = Callable[[str, int, int, Mapping[str, float]], None]  # phase, done, of how many, figures
 
+_METRICS: Final = "metrics.jsonl"
+
 
 class RunError(ValueError):
-    """The folder holds a run of another configuration."""
+    """The folder holds a run of another configuration, or one whose configuration cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ def run(name: str, trainee: Trainee, schedule: Schedule, config: Any, folder: Pa
         report: told the figures of every step.
 
     Raises:
-        RunError: the folder holds a run of another configuration.
+        RunError: the folder holds a run of another configuration, or one whose configuration cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, {"schedule": asdict(schedule), "config": asdict(config)})
@@ -84,7 +90,7 @@ def run(name: str, trainee: Trainee, schedule: Schedule, config: Any, folder: Pa
         figures: Metrics = {"step": step, "elapsed_s": round(elapsed_s + now - started, 2), **metrics}
         if step % schedule.evaluate_every == 0 or step == schedule.steps:
             figures |= trainee.evaluate()
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+        with (folder / _METRICS).open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(figures) + "\n")
         report(name, step, schedule.steps, figures)
         if now - saved > schedule.checkpoint_every_s or step == schedule.steps:
@@ -92,16 +98,13 @@ def run(name: str, trainee: Trainee, schedule: Schedule, config: Any, folder: Pa
             saved = time.monotonic()
 
 
-def finished(folder: Path, steps: int) -> bool:
-    """Tell whether the run in `folder` has come to its end."""
-    path = folder / "checkpoint.pt"
-    return path.is_file() and bool(_load(path)["step"] >= steps)
-
-
 def read_metrics(folder: Path) -> list[Metrics]:
-    """Return the figures of every step; of a step that was made twice after a kill, the later ones."""
+    """Return the figures of every step; of a step that was made twice after a kill, the later ones.
+
+    A last line that is not finished is not read: a kill left it, or it is being written.
+    """
     by_step: dict[float, Metrics] = {}
-    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in _finished_lines((folder / _METRICS).read_bytes()).decode().splitlines():
         figures = json.loads(line)
         by_step[figures["step"]] = figures
     return [by_step[step] for step in sorted(by_step)]
@@ -109,7 +112,14 @@ def read_metrics(folder: Path) -> list[Metrics]:
 
 def _claim(folder: Path, wanted: dict[str, Any]) -> None:
     path, wanted = folder / "config.json", json.loads(json.dumps(wanted))
-    if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+    if not path.exists():
+        write_whole(path, json.dumps(wanted, indent=1))
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read ({error}); name a new folder") from None
+    if found != wanted:
         different = sorted(
             f"{part}.{key}"
             for part in wanted
@@ -117,24 +127,23 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
             if found.get(part, {}).get(key) != wanted[part].get(key)
         )
         raise RunError(f"{folder} holds a run of another configuration ({', '.join(different)}); name a new folder")
-    path.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
 
 
 def _save(folder: Path, trainee: Trainee, step: int, elapsed_s: float) -> None:
-    partial = folder / "checkpoint.pt.partial"
-    torch.save({"trainee": trainee.state_dict(), "step": step, "elapsed_s": elapsed_s}, partial)
-    partial.replace(folder / "checkpoint.pt")
+    keep({"trainee": trainee.state_dict(), "step": step, "elapsed_s": elapsed_s}, folder / "checkpoint.pt")
 
 
 def _restore(folder: Path, trainee: Trainee) -> tuple[int, float]:
-    path = folder / "checkpoint.pt"
+    metrics, path = folder / _METRICS, folder / "checkpoint.pt"
+    if metrics.is_file():
+        os.truncate(metrics, len(_finished_lines(metrics.read_bytes())))
     if not path.is_file():
         return 0, 0.0
-    state = _load(path)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     trainee.load_state_dict(state["trainee"])
     return state["step"], state["elapsed_s"]
 
 
-def _load(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def _finished_lines(data: bytes) -> bytes:
+    """Return the lines that end."""
+    return data[: data.rfind(b"\n") + 1]

@@ -1,14 +1,17 @@
 """Clips are what their labels say, and drawn by counter."""
 
 import ctypes.util
+import json
 
 import numpy as np
 import pytest
+from breaking import disk_with_room_for
 from scipy.signal import find_peaks
 
 from models.material import render as rendering
 from models.material.ambience import Recording, scene_clip
 from models.material.captions import caption
+from models.material.clips import Clip
 from models.material.grooves import STYLES, band, drum_beats
 from models.material.instruments import SOUNDS
 from models.material.labels import TEMPI, Labels, labels_from
@@ -125,3 +128,22 @@ def test_a_shard_made_twice_is_the_same():
         assert a == b
         assert np.array_equal(heard_a, heard_b)
         assert 0.01 < np.abs(heard_a).max() < 1
+
+
+def test_a_shard_whose_index_broke_off_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "SHARD", 2)
+    monkeypatch.setattr(rendering, "CLIP_SAMPLES", 8)
+    monkeypatch.setattr(rendering, "_material", rendering.Material([], [], [], {}))
+
+    def short_clip(seed, number, split, material):
+        words = ("slow solo piano " * 20,)
+        return Clip(number, split, Labels(kind="solo"), words, ("x.mxl",)), np.zeros(8, dtype=np.float32)
+
+    monkeypatch.setattr(rendering, "make_clip", short_clip)
+    (tmp_path / "audio").mkdir()
+    job = (rendering.RenderConfig(), 0, tmp_path, tmp_path)
+    with disk_with_room_for(300), pytest.raises(OSError, match="too large"):  # for the samples, not for the index
+        rendering._render_shard(job)
+    rendering._render_shard(job)
+    lines = (tmp_path / "audio" / "00000.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 1]

@@ -1,10 +1,15 @@
 """The voice by rule sings the notes it is given, and pairs hold what their scores say."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from breaking import disk_with_room_for
 
 from models.material.scores import Piece
 from models.material.synth import SAMPLE_RATE_HZ, Note
+from models.singsong import pairs
 from models.singsong.hearing import levelled, noisy, note_tokens, sounding_rms
 from models.singsong.pairs import PAIR_SAMPLES, make_pair, material_of
 from models.singsong.voice import Singer, sing
@@ -70,3 +75,20 @@ def test_noise_lies_as_far_below_a_levelled_voice_as_asked():
     assert 20 * np.log10(np.sqrt(np.mean(noise**2)) / sounding_rms(loud)) == pytest.approx(-20, abs=0.2)
     assert np.array_equal(noisy(loud, -20.0, seed=1), noisy(loud, -20.0, seed=1))
     assert noisy(loud, None, seed=1) is loud
+
+
+def test_a_shard_whose_index_broke_off_is_made_again(tmp_path, monkeypatch):
+    pair = make_pair(0, 3, "train", material_of([_song()]))[0]
+    silence = np.zeros(8, dtype=np.float32)
+    monkeypatch.setattr(pairs, "SHARD", 2)
+    monkeypatch.setattr(pairs, "PAIR_SAMPLES", 8)
+    monkeypatch.setattr(pairs, "_material", material_of([_song()]))
+    monkeypatch.setattr(pairs, "make_pair", lambda seed, number, *_: (replace(pair, number=number), silence, silence))
+    for part in ("voice", "accompaniment"):
+        (tmp_path / part).mkdir()
+    job = (pairs.PairsConfig(), 0, tmp_path)
+    with disk_with_room_for(300), pytest.raises(OSError, match="too large"):  # for the samples, not for the index
+        pairs._render_shard(job)
+    pairs._render_shard(job)
+    lines = (tmp_path / "voice" / "00000.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 1]

@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from breaking import disk_with_room_for
 from tiny_musiclm import CODEC, MULAN, W2V_BERT, clips, config
 
 from models.mulan.training import MulanTrainee, MulanTrainingConfig
@@ -13,6 +14,7 @@ from models.musiclm.tokens import SemanticTokens
 from models.musiclm.training import StageTrainee, StageTrainingConfig
 from models.soundstream.training import CodecTrainee, CodecTrainingConfig
 from models.training.curves import plot_curves
+from models.training.kept import keep
 from models.training.run import RunError, Schedule, read_metrics, run
 from models.w2v_bert.training import SemanticTrainee, SemanticTrainingConfig
 
@@ -105,6 +107,45 @@ def test_a_folder_with_another_recipe_is_refused_by_name(tmp_path):
     run("part", trainee, dataclasses.replace(SCHEDULE, steps=1), recipe, tmp_path / "run", quietly)
     with pytest.raises(RunError, match=r"another configuration \(config.seed, schedule.steps\)"):
         run("part", trainee, SCHEDULE, dataclasses.replace(recipe, seed=9), tmp_path / "run", quietly)
+
+
+def test_half_a_line_that_a_kill_left_is_cut_and_the_training_goes_on(tmp_path):
+    trainee, recipe = stage(tmp_path / "a")
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "whole", quietly)
+    trainee, recipe = stage(tmp_path / "b")
+    with pytest.raises(KilledError):
+        run("part", trainee, SCHEDULE, recipe, tmp_path / "broken", killed_at(4))
+    with (tmp_path / "broken" / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 5, "elap')
+    assert [row["step"] for row in read_metrics(tmp_path / "broken")] == [1, 2, 3, 4]
+    trainee, recipe = stage(tmp_path / "c")
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "broken", quietly)
+    assert timeless(read_metrics(tmp_path / "broken")) == timeless(read_metrics(tmp_path / "whole"))
+
+
+def test_a_training_that_broke_off_over_its_configuration_can_be_started_again(tmp_path):
+    trainee, recipe = stage(tmp_path / "clips")
+    with disk_with_room_for(50), pytest.raises(OSError, match="too large"):
+        run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
+    run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
+    assert len(read_metrics(tmp_path / "run")) == SCHEDULE.steps
+
+
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
+    trainee, recipe = stage(tmp_path / "clips")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"schedule": {"st')
+    with pytest.raises(RunError, match=r"config\.json cannot be read"):
+        run("part", trainee, SCHEDULE, recipe, tmp_path / "run", quietly)
+
+
+def test_tensors_that_did_not_fit_are_not_kept(tmp_path):
+    path = tmp_path / "part" / "captions.pt"
+    with disk_with_room_for(1000), pytest.raises((OSError, RuntimeError)):
+        keep(torch.zeros(10_000), path)
+    assert not path.exists()
+    keep(torch.ones(10_000), path)
+    assert torch.load(path, weights_only=True).sum() == 10_000
 
 
 def test_the_rate_rises_and_then_falls_to_its_last_share():
