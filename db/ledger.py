@@ -78,7 +78,7 @@ class Entry:
         """
         try:
             found = json.loads(self.body)
-        except ValueError:
+        except (RecursionError, ValueError):
             found = None
         if not isinstance(found, dict):
             raise LedgerError(f"the body of ledger entry {self.index} is damaged: it is no JSON object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -140,11 +141,12 @@ def _print(found: Audit) -> None:
     answer("")
     table(("check", "", "what was found"), [(each.name, _SIGNS[each.ok], each.detail) for each in found.checks])
     if found.recipe:
-        model = found.recipe.get("model", {})
+        model = found.recipe.get("model")
+        named = f"{model.get('name')} {model.get('digest')}" if isinstance(model, Mapping) else model
         answer("")
         for name, value in (
             ("prompt", found.recipe.get("prompt")),
             ("seed", found.recipe.get("seed")),
-            ("model", f"{model.get('name')} {model.get('digest')}"),
+            ("model", named),
         ):
             answer(f"{name:>11}  {value}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.marking.marker import MARK_STAGE
+from db.asset_entries import ASSET
 from db.asset_types import AssetFile, Lineage
 from db.assets import assets_with_ids, get_asset, lineage
 from db.checkpoints import Checkpoint, check_against, every_checkpoint, newest_checkpoint, read_note
@@ -21,6 +22,7 @@ from flows.errors import FlowError
 from flows.keys import Keys
 from flows.provenance.chain import chain_checks, entry_of
 from flows.provenance.checks import CHAIN, Audit, Check
+from flows.provenance.entered import MalformedEntryError, entered_files
 from flows.provenance.evidence import Evidence, asset_entries, gather
 from flows.provenance.identity import Catalogue, KnownFile, identify
 from flows.provenance.reproduction import Reproducer
@@ -141,15 +143,14 @@ class Auditor:
         found.extend(_later(entries))
         if self.reproduce:
             found.append(Reproducer(self.settings, self.keys, self.backend.objects).check(known))
-        return Audit(subject=subject, checks=found, recipe=known.recipe, lineage=steps(known, evidence))
+        return Audit(subject=subject, checks=found, recipe=_mapping(known.recipe), lineage=steps(known, evidence))
 
     def _stored(self, known: Lineage) -> Iterator[Check]:
         held, objects = read_files(self.backend.objects, known.asset.files)
         yield objects
         yield manifests_check(known.asset.id, held, self.keys)
         yield marks_check(known, held, self.keys)
-        recipe: Mapping[str, Any] = known.recipe
-        yield from model_checks(recipe["model"], [self.settings.model_folder], self.keys)
+        yield from model_checks(known.recipe, [self.settings.model_folder], self.keys)
 
     def _where_altered(self, asset_id: str | None, media_type: str, data: bytes) -> Check | None:
         """Say which bytes of a file were changed, if the asset's file that is as long is still whole."""
@@ -160,6 +161,8 @@ class Auditor:
                 try:
                     kept = self.backend.objects.get(file.digest)
                 except StorageError:
+                    continue
+                if len(kept) != len(data):  # the row was changed, which its own check says
                     continue
                 differing = [at for at, (a, b) in enumerate(zip(kept, data, strict=True)) if a != b]
                 return Check("bytes", False, _altered_at(file.name, differing))
@@ -175,8 +178,10 @@ def audit_bundle(
         UnreadableFileError: the file cannot be read.
     """
     data = read_file(path)
-    entry = entry_of(evidence)
-    files = [_entered(evidence.asset, file) for file in entry.get("files", ()) if isinstance(file, dict)]
+    try:
+        files = entered_files(evidence.asset, entry_of(evidence))
+    except MalformedEntryError:  # which is told by the check of the entry
+        files = []
     catalogue = Catalogue(
         lambda digest: [file for file in files if digest in (file.digest, file.unsigned_digest)],
         lambda asset: files if asset == evidence.asset else [],
@@ -192,8 +197,7 @@ def audit_bundle(
     else:
         checks.append(Check("subject", True, f"the file is of asset {evidence.asset[:12]}, as the bundle is"))
     checks.extend(chain_checks(evidence, verifier))
-    model = evidence.recipe.get("model", {})
-    checks.extend(model_checks(model, folders, keys))
+    checks.extend(model_checks(evidence.recipe, folders, keys))
     if not any(check.name == "training data" for check in checks):
         said = training_data_check(evidence.card, None)
         checks.append(
@@ -232,7 +236,7 @@ def steps(known: Lineage, evidence: Evidence | None) -> list[dict[str, Any]]:
     ]
     out += [{"step": "file", "role": f.role, "name": f.name, "digest": f.digest} for f in known.asset.files]
     made = {"step": "made", "worker": known.worker, "code_version": known.code_version}
-    out.append(made | {"numeric_profile": dict(known.numeric_profile)})
+    out.append(made | {"numeric_profile": known.numeric_profile})
     if evidence is not None:
         out.append({"step": "entered", "index": evidence.index, "entry": digest_of_bytes(evidence.body)})
     return out
@@ -252,16 +256,9 @@ def _known(asset: str, file: AssetFile) -> KnownFile:
     return KnownFile(asset, file.name, file.media_type, file.bytes, file.digest, file.unsigned_digest)
 
 
-def _entered(asset: str, file: Mapping[str, Any]) -> KnownFile:
-    """A file as a ledger entry has it, which may hold anything."""
-    return KnownFile(
-        asset,
-        str(file.get("name")),
-        str(file.get("media_type")),
-        int(file.get("bytes", -1)),
-        str(file.get("digest")),
-        file.get("unsigned_digest"),
-    )
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    """Return what a row holds if it is an object: somebody may have put anything there."""
+    return value if isinstance(value, Mapping) else None
 
 
 def _altered_at(name: str, differing: Sequence[int]) -> str:
@@ -283,6 +280,12 @@ def _no_entry(known: Lineage, count: int) -> Check:
 def _later(entries: Sequence[Entry]) -> Iterator[Check]:
     """What happened to an asset after it was made."""
     for entry in entries:
-        if entry.kind != "asset":
-            reason = entry.content.get("reason", "")
-            yield Check(entry.kind, None, f"ledger entry {entry.index}, {entry.content.get('time')}: {reason}")
+        if entry.kind == ASSET:
+            continue
+        try:
+            content = entry.content
+        except LedgerError as error:
+            yield Check(entry.kind, False, str(error))
+        else:
+            reason = content.get("reason", "")
+            yield Check(entry.kind, None, f"ledger entry {entry.index}, {content.get('time')}: {reason}")

@@ -177,6 +177,8 @@ def _wrong_objects(auditor: Auditor, asset: Asset) -> Iterator[str]:
             yield f"{file.name} of asset {asset.id[:12]} is gone"
         except CorruptObjectError:
             yield f"{file.name} of asset {asset.id[:12]} was changed"
+        except ValueError as error:
+            yield f"{file.name} of asset {asset.id[:12]} cannot be looked for: {error}"
 
 
 def _kept(auditor: Auditor, session: Session) -> tuple[list[Checkpoint], list[str]]:

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rfc8785 import CanonicalizationError
+
 from actors.identity import recipe_id
 from db.canonical import canonical_digest
 from db.errors import CheckpointError, InvalidValueError
 from db.merkle import leaf_hash, verify_inclusion
 from db.signed_notes import NoteVerifier, read_checkpoint
 from flows.provenance.checks import Check
+from flows.provenance.entered import MalformedEntryError, entered_files
 from flows.provenance.evidence import Evidence
 
 
@@ -30,7 +33,10 @@ def entry_of(evidence: Evidence) -> Mapping[str, Any]:
 
 
 def _recipe(evidence: Evidence) -> Check:
-    found = recipe_id(evidence.recipe)
+    try:
+        found = recipe_id(evidence.recipe)
+    except CanonicalizationError as error:
+        return Check("recipe", False, f"the recipe is none: it has no canonical JSON: {error}")
     if found == evidence.asset:
         return Check("recipe", True, f"the asset is named by the SHA-256 of its recipe, {found[:12]}")
     return Check("recipe", False, f"the recipe is that of {found[:12]}, not of asset {evidence.asset[:12]}")
@@ -39,7 +45,7 @@ def _recipe(evidence: Evidence) -> Check:
 def _entry(evidence: Evidence) -> Mapping[str, Any] | None:
     try:
         entry = json.loads(evidence.body)
-    except ValueError:
+    except (RecursionError, ValueError):
         return None
     return entry if isinstance(entry, dict) else None
 
@@ -50,6 +56,10 @@ def _entry_check(evidence: Evidence, entry: Mapping[str, Any] | None) -> Check:
     if entry.get("type") != "asset" or entry.get("asset") != evidence.asset:
         about = str(entry.get("asset"))[:12]
         return Check("entry", False, f"ledger entry {evidence.index} is of {about}, not of {evidence.asset[:12]}")
+    try:
+        entered_files(evidence.asset, entry)
+    except MalformedEntryError as error:
+        return Check("entry", False, f"ledger entry {evidence.index} does not describe the asset: {error}")
     return Check("entry", True, f"ledger entry {evidence.index} records the asset, made {entry.get('created_at')}")
 
 

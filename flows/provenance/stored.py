@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from rfc8785 import CanonicalizationError
 
 from actors.identity import recipe_id
 from actors.marking.manifests import SIDECAR, ManifestError, Reading, embeds, has_sidecar, read_manifest
@@ -16,7 +16,7 @@ from actors.marking.waveforms import UnmarkableError, decode_waveform, is_wavefo
 from db.asset_entries import asset_entry, facts_of_recorded
 from db.asset_types import AssetFile, Lineage
 from db.canonical import canonical
-from db.errors import CorruptObjectError, InvalidValueError, MissingObjectError
+from db.errors import CorruptObjectError, InvalidValueError, LedgerError, MissingObjectError
 from db.ledger import SCHEMA, Entry
 from db.objects import ObjectStore
 from flows.keys import Keys
@@ -24,7 +24,7 @@ from flows.provenance.checks import Check
 from models.registry import find_version, list_versions
 from models.signing import check_signature, signed_digest
 from models.watermark.detection import best_match, detect
-from models.weights import CONFIG, WEIGHTS, CorruptModelError, UnknownModelError
+from models.weights import CONFIG, WEIGHTS, CorruptModelError, ModelVersion, UnknownModelError
 
 _CREDENTIAL: Final = "signingCredential."  # codes of the C2PA specification
 _EXPIRED: Final = "signingCredential.expired"
@@ -49,8 +49,8 @@ def rows_check(known: Lineage, entry: Entry) -> Check:
         made = {"schema": SCHEMA, "type": entry.kind, **asset_entry(facts_of_recorded(known)).body}
         if canonical(made) == entry.body:
             return Check("rows", True, "every row of the asset is as it was entered in the ledger")
-        entered = json.loads(entry.body)
-    except (InvalidValueError, ValueError) as error:
+        entered = entry.content
+    except (InvalidValueError, LedgerError) as error:
         return Check("rows", False, f"the rows of asset {asset} cannot be compared with its entry: {error}")
     wrong = sorted(name for name in {*made, *entered} if made.get(name) != entered.get(name))
     return Check("rows", False, f"rows of asset {asset} were changed after they were entered: {', '.join(wrong)}")
@@ -58,16 +58,20 @@ def rows_check(known: Lineage, entry: Entry) -> Check:
 
 def _unlike_recipe(known: Lineage) -> list[str]:
     """Return what of an asset's rows contradicts its id, which is the digest of its recipe."""
-    if recipe_id(known.recipe) != known.asset.id:
-        return ["recipe"]
     recipe: Mapping[str, Any] = known.recipe
-    asset, model = known.asset, recipe["model"]
-    shown = {
-        "prompt": (asset.prompt, recipe["prompt"]),
-        "seed": (asset.seed, recipe["seed"]),
-        "model": ((asset.model_name, asset.model_digest), (model["name"], model["digest"])),
-        "kind": (asset.kind, recipe["kind"]),
-    }
+    asset = known.asset
+    try:
+        if recipe_id(recipe) != asset.id:
+            return ["recipe"]
+        model = recipe["model"]
+        shown = {
+            "prompt": (asset.prompt, recipe["prompt"]),
+            "seed": (asset.seed, recipe["seed"]),
+            "model": ((asset.model_name, asset.model_digest), (model["name"], model["digest"])),
+            "kind": (asset.kind, recipe["kind"]),
+        }
+    except (CanonicalizationError, KeyError, TypeError):  # it may hold anything
+        return ["recipe"]
     return [name for name, (row, said) in shown.items() if row != said]
 
 
@@ -82,6 +86,8 @@ def read_files(objects: ObjectStore, files: Sequence[AssetFile]) -> tuple[list[H
             wrong.append(f"{file.name} is gone from {objects.locate(file.digest)}")
         except CorruptObjectError:
             wrong.append(f"{file.name} was changed: {objects.locate(file.digest)}")
+        except ValueError as error:
+            wrong.append(f"{file.name} cannot be looked for: {error}")
     if wrong:
         return held, Check("objects", False, "; ".join(wrong[:_NAMED]))
     return held, Check("objects", True, f"{len(held)} files, each with the bytes that were entered")
@@ -141,7 +147,8 @@ def reading_problem(reading: Reading, keys: Keys) -> str | None:
 def marks_check(known: Lineage, held: Sequence[Held], keys: Keys) -> Check:
     """See that every waveform carries the asset's mark."""
     stage = next((stage for stage in known.stages if stage.stage == MARK_STAGE), None)
-    state = str(stage.detail.get("watermark")) if stage else "off"
+    told = stage.detail if stage and isinstance(stage.detail, Mapping) else {}
+    state = str(told.get("watermark")) if stage else "off"
     if state in ("off", "no waveform"):
         return Check("watermark", None, f"no waveform was marked: {state}")
     heard: list[str] = []
@@ -165,15 +172,22 @@ def marks_check(known: Lineage, held: Sequence[Held], keys: Keys) -> Check:
     return Check("watermark", True, f"the asset's mark is in {', '.join(heard[:_NAMED])}")
 
 
-def model_checks(model: Mapping[str, str], folders: Sequence[Any], keys: Keys) -> Iterator[Check]:
-    """See whether the weights are here, are those of the digest, and are signed; and what they learnt from."""
-    reference = f"{model['name']}@{model['digest']}"
-    try:
-        version = find_version(reference, folders)
-        report = check_signature(version, keys.trusted_models)
-    except UnknownModelError:
-        yield _missing_model(model, folders)
+def model_checks(recipe: Any, folders: Sequence[Any], keys: Keys) -> Iterator[Check]:
+    """See whether a recipe's weights are here, are those of the digest, and are signed; and what they learnt from."""
+    model = recipe.get("model") if isinstance(recipe, Mapping) else None
+    if not isinstance(model, Mapping) or not all(isinstance(model.get(each), str) for each in ("name", "digest")):
+        yield Check("model", False, "the recipe does not say, by name and digest, which model made the asset")
         return
+    try:
+        version: ModelVersion | None
+        try:
+            version = find_version(f"{model['name']}@{model['digest']}", folders)
+        except UnknownModelError:
+            version = None
+        if version is None or version.digest != model["digest"]:  # the beginning of a digest will not do here
+            yield _missing_model(model, folders)
+            return
+        report = check_signature(version, keys.trusted_models)
     except CorruptModelError as error:
         yield Check("model", False, str(error))
         return
@@ -195,7 +209,7 @@ def _missing_model(model: Mapping[str, str], folders: Sequence[Any]) -> Check:
 def training_data_check(card: Mapping[str, Any], as_signed: bool | None) -> Check:
     """Say what a model learnt from, as its card tells."""
     data = card.get("training_data")
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or not isinstance(data.get("collections", []), list):
         return Check("training data", None, "the model's card does not say what it learnt from")
     collections = [
         f"{each.get('name')} ({each.get('licence')})"
