@@ -16,7 +16,8 @@ from pydantic_core import ErrorDetails
 from flows.recipe import SEED_BITS
 from flows.yaml_lines import Path_
 from models.generator import MELODY
-from models.score.controls import METRES, TEXTURES, ControlError, check_instruments, check_tempo, parse_key
+from models.key import parse_key
+from models.score.controls import METRES, TEXTURES, ControlError, check_instruments, check_tempo
 from models.score.instruments import INSTRUMENTS
 
 MAX_PROMPT_CHARS: Final = 2_000

@@ -17,7 +17,7 @@ from db.asset_types import AssetFile
 from db.content_vectors import catalogue_tracks
 from db.database import Session
 from db.listeners import Meeting, meetings
-from models.judges.tonality import parse_key
+from models.key import parse_key
 from models.taste.heard import Heard
 from models.taste.sequence import NO_KEY, Character, fifths
 from models.taste.space import Space, Vectors, space_of
@@ -147,4 +147,4 @@ def _fifths(key: str | None) -> int:
         known = parse_key(key)
     except ValueError:
         return NO_KEY
-    return fifths(known.tonic, minor=known.minor)
+    return fifths(known.tonic, minor=known.mode == "minor")

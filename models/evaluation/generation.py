@@ -15,7 +15,7 @@ from models.evaluation.obedience import MEASURES, Measure, Scored, solo
 from models.evaluation.scores import bootstrap_interval, kl_divergence
 from models.judges.instruments import INSTRUMENTS
 from models.judges.panel import Hearing, Panel
-from models.judges.tonality import parse_key
+from models.key import parse_key
 
 Progress = Callable[[int, int], None]  # done, of how many
 Agreement = Callable[[Sequence[Clip], Sequence[str]], NDArray[np.floating]]  # (clips, prompts), cosine of each pair

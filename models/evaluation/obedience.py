@@ -16,7 +16,8 @@ from models.evaluation.scores import area_under_curve, share
 from models.judges.instruments import INSTRUMENTS, judged_as
 from models.judges.panel import Hearing
 from models.judges.scenes import SCENES
-from models.judges.tonality import FIFTH, PARALLEL, RELATIVE, key_score, parse_key
+from models.judges.tonality import FIFTH, PARALLEL, RELATIVE, key_score
+from models.key import parse_key
 
 Scored = tuple[float, int] | None
 Score = Callable[[Sequence[Labels], Sequence[Hearing]], Scored]

@@ -13,8 +13,9 @@ from models.judges.musicnn import TAGS, Musicnn
 from models.judges.rhythm import speed_score, tempo_bpm
 from models.judges.scenes import SCENES, scene_scores
 from models.judges.sound import Waveform
-from models.judges.tonality import Key, key_of
+from models.judges.tonality import key_of
 from models.judges.yamnet import Yamnet
+from models.key import Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
+from models.key import Key
 from models.score.instruments import INSTRUMENTS, MAX_PARTS
 
 TICKS_PER_QUARTER = 12
-Mode = Literal["major", "minor"]
 Texture = Literal["chordal", "flowing", "melody", "contrapuntal"]
 Density = Literal["sparse", "moderate", "dense"]
 Dynamics = Literal["pp", "p", "mp", "mf", "f", "ff"]
@@ -22,41 +21,10 @@ DENSITIES: tuple[Density, ...] = get_args(Density)
 DYNAMICS: tuple[Dynamics, ...] = get_args(Dynamics)
 MIN_BPM, MAX_BPM = 30, 240
 MIN_BARS, MAX_BARS = 1, 400
-MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_SIGNS = {"": 0, "#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
-_KEY = re.compile(r"([A-Ga-g])[\s-]?(#|♯|sharp|b|♭|flat)?\s*(major|minor)", re.IGNORECASE)
 
 
 class ControlError(ValueError):
     """A control has a value that no score can have; the message names it and what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key: tonic as a pitch class (C is 0) and mode."""
-
-    tonic: int
-    mode: Mode
-
-    @property
-    def name(self) -> str:
-        """The usual spelling, such as "F# minor" or "Eb major"."""
-        return f"{(MAJOR_NAMES if self.mode == 'major' else MINOR_NAMES)[self.tonic]} {self.mode}"
-
-
-def parse_key(text: str) -> Key:
-    """Read "D minor", "F# major", "e flat minor".
-
-    Raises:
-        ControlError: not the name of a major or minor key.
-    """
-    if not (match := _KEY.fullmatch(text.strip())):
-        raise ControlError(f"key {text!r} is not a key; write for example 'D minor' or 'Eb major'")
-    step, sign, mode = match.groups()
-    tonic = (_STEPS[step.upper()] + _SIGNS[(sign or "").lower()]) % 12
-    return Key(tonic, cast(Mode, mode.lower()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

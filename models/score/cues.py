@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from models.score.controls import MAX_BARS, MAX_BPM, METRES, MIN_BPM, Mode, parse_key
+from models.key import Mode, parse_key
+from models.score.controls import MAX_BARS, MAX_BPM, METRES, MIN_BPM
 from models.score.lexicon import Leaning
 
 _SHARP_FLAT = r"(?:\s*[♯#♭]|[\s-]?(?:sharp|flat)|b(?=[\s-]))"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from models.key import Key, Mode, NoKeyError, parse_key
 from models.sampling import choose, uniform
 from models.score.controls import (
     DENSITIES,
@@ -21,13 +22,10 @@ from models.score.controls import (
     ControlError,
     Density,
     Dynamics,
-    Key,
-    Mode,
     ScoreControls,
     Texture,
     check_instruments,
     check_tempo,
-    parse_key,
 )
 from models.score.instruments import INSTRUMENTS
 from models.score.reading import Reading, score_order
@@ -100,7 +98,10 @@ def explicit_controls(values: Mapping[str, Any]) -> ExplicitControls:
     if "bars" in given and not MIN_BARS <= given["bars"] <= MAX_BARS:
         raise ControlError(f"bars {given['bars']} is outside {MIN_BARS} to {MAX_BARS}")
     if "key" in given:
-        given["key"] = parse_key(given["key"])
+        try:
+            given["key"] = parse_key(given["key"])
+        except NoKeyError as error:
+            raise ControlError(str(error)) from None
     if "instruments" in given:
         given["instruments"] = _instruments(given["instruments"])
     return ExplicitControls(**given)

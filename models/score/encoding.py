@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.score.controls import METRES, Density, Key, Texture
+from models.key import Key
+from models.score.controls import METRES, Density, Texture
 from models.score.key import find_key, pitch_class_weights
 from models.score.vocabulary import HIGHEST, LOWEST, VOCABULARY, StaffKind
 

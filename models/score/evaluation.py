@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from models.generator import Generator, Json, Product
+from models.key import parse_key
 from models.making import make_all
 from models.sampling import choose, uniform
-from models.score.controls import METRES, parse_key
+from models.score.controls import METRES
 from models.score.corpus import Passage
 from models.score.dataset import ScoreDataset
 from models.score.instruments import INSTRUMENTS

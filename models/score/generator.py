@@ -22,7 +22,8 @@ from models.engine.engine import Engine
 from models.engine.patterns import FREE
 from models.engine.requests import Completion, Conditioning, Request
 from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
-from models.score.controls import ControlError, Key, ScoreControls
+from models.key import Key
+from models.score.controls import ControlError, ScoreControls
 from models.score.encoding import decode
 from models.score.grammar import ScoreGrammar, StaffPlan
 from models.score.midi import write_midi

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from models.score.controls import Key, Mode
+from models.key import Key, Mode
 
 _MAJOR = (
     17.7661,
@@ -72,14 +72,11 @@ def find_key(weights: NDArray[np.float64]) -> tuple[Key, float]:
 def nearness(weights: NDArray[np.float64], key: Key) -> float:
     """Return by how much a key or one near to it leads all others, -2 to 2: over 0, and one of them is the best.
 
-    Near are its fifths on either side, its relative and its parallel; silence is near to every key: 0.
+    `Key.near` says which are; silence is near to every key: 0.
     """
     if np.ptp(weights) == 0:
         return 0.0
     scores = _PROFILES @ _normalised(weights)
-    own, other = (0, 12) if key.mode == "major" else (12, 0)
-    relative = key.tonic + (9 if key.mode == "major" else 3)
     near = np.zeros(24, dtype=bool)
-    near[[own + (key.tonic + step) % 12 for step in (0, 5, 7)]] = True
-    near[[other + tonic % 12 for tonic in (relative, key.tonic)]] = True
+    near[[each.tonic + (0 if each.mode == "major" else 12) for each in key.near]] = True
     return float(scores[near].max() - scores[~near].max())

@@ -30,8 +30,9 @@ from music21 import (
 )
 from music21.musicxml.m21ToXml import ScoreExporter
 
+from models.key import Key
 from models.score.clefs import Clef, choose_clefs
-from models.score.controls import TICKS_PER_QUARTER, Key, ScoreControls
+from models.score.controls import TICKS_PER_QUARTER, ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.instruments import INSTRUMENTS, Instrument
 from models.score.partnames import PartName, part_names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.score.controls import Key, ScoreControls
+from models.key import Key
+from models.score.controls import ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.encoding import Notes, tonic_shift
 from models.score.grammar import StaffPlan

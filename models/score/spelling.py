@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from models.score.controls import Key
+from models.key import Key
 from models.score.draft import Note
 
 _STEPS = "FCGDAEB"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.score.controls import Key
+from models.key import Key
 from models.score.key import find_key
 from models.singsong.pulse import Pulse
 

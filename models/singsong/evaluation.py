@@ -29,7 +29,8 @@ from models.evaluation.scores import area_under_curve
 from models.generator import Generator
 from models.judges.melody import MelodyJudge, contour_correlation
 from models.judges.panel import Panel
-from models.judges.tonality import Key, key_of, parse_key
+from models.judges.tonality import key_of
+from models.key import Key, parse_key
 from models.musiclm.evaluation import make, round_trip
 from models.score.key import find_key, pitch_class_weights
 from models.singsong.base import Base
@@ -161,11 +162,11 @@ def _fitting(songs: Songs, sets: Mapping[str, Sequence[Waveform]]) -> list[Figur
     ]  # fmt: skip
     keys = [true_key(pair) for pair in songs.pairs]
     shares = {
-        name: float(np.mean([is_related(key, key_of(x, RATE_HZ)) for key, x in zip(keys, waveforms, strict=True)]))
+        name: float(np.mean([key_of(x, RATE_HZ) in key.near for key, x in zip(keys, waveforms, strict=True)]))
         for name, waveforms in sets.items()
     }
     shuffled = np.mean(
-        [is_related(keys[other], key_of(sets["generated"][n], RATE_HZ)) for n, other in enumerate(songs.others)]
+        [key_of(sets["generated"][n], RATE_HZ) in keys[other].near for n, other in enumerate(songs.others)]
     )
     return [
         *figures,
@@ -339,19 +340,9 @@ def beat_alignment(accompaniment_T: Waveform, pair: Pair) -> float:
 
 def true_key(pair: Pair) -> Key:
     """Return the key of a song: of its accompaniment where that was certain, else of what is sung."""
-    name = pair.labels.key
-    if name is None:
-        key, _ = find_key(pitch_class_weights((pitch, round(1000 * duration)) for _, duration, pitch in pair.sung))
-        name = key.name
-    return parse_key(name)
-
-
-def is_related(true: Key, heard: Key) -> bool:
-    """Say whether a key is the true one, a fifth from it either way, its relative or its parallel."""
-    apart = (heard.tonic - true.tonic) % 12
-    if heard.minor == true.minor:
-        return apart in (0, 5, 7)
-    return apart in (0, 3 if true.minor else 9)
+    if pair.labels.key is not None:
+        return parse_key(pair.labels.key)
+    return find_key(pitch_class_weights((pitch, round(1000 * duration)) for _, duration, pitch in pair.sung))[0]
 
 
 def coherence(a_T: Waveform, b_T: Waveform) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.score.controls import Key
+from models.key import Key
 from models.score.key import nearness
 from models.singsong.features import Frames, chroma, onset_strength
 from models.singsong.hearing import LOWEST_NOTE

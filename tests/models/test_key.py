@@ -1,10 +1,10 @@
-"""Key finding agrees with the judge that audits it."""
+"""Keys are read and named, near ones are known; key finding agrees with the judge that audits it."""
 
 import numpy as np
 import pytest
 from music21 import note, stream
 
-from models.score.controls import MAJOR_NAMES, MINOR_NAMES, ControlError, Key, parse_key
+from models.key import MAJOR_NAMES, MINOR_NAMES, Key, NoKeyError, parse_key
 from models.score.key import find_key, nearness, pitch_class_weights
 
 
@@ -32,9 +32,35 @@ def test_a_key_is_read_back_from_its_name(tonic: int, mode: str) -> None:
     assert parse_key(name).name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Cb major", Key(11, "major")),
+        ("e flat minor", Key(3, "minor")),
+        ("B-flat major", Key(10, "major")),
+        ("B- minor", Key(10, "minor")),
+        ("A-minor", Key(9, "minor")),
+        ("g♯ minor", Key(8, "minor")),
+    ],
+)
+def test_other_ways_to_write_a_key_are_read(text: str, key: Key) -> None:
+    assert parse_key(text) == key
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("C major", {"C major", "G major", "F major", "A minor", "C minor"}),
+        ("A minor", {"A minor", "E minor", "D minor", "C major", "A major"}),
+    ],
+)
+def test_near_keys_are_those_a_listener_would_forgive(name: str, near: set[str]) -> None:
+    assert {key.name for key in parse_key(name).near} == near
+
+
 @pytest.mark.parametrize("text", ["", "H minor", "D", "D dorian", "minor", "Dd minor"])
 def test_what_is_no_key_is_refused(text: str) -> None:
-    with pytest.raises(ControlError, match="is not a key"):
+    with pytest.raises(NoKeyError, match="is not a key"):
         parse_key(text)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from models.score.controls import METRES, Key
+from models.key import Key
+from models.score.controls import METRES
 from models.score.corpus import Passage, Staff, held_out
 from models.score.dataset import ScoreDataset, gather, padded
 from models.score.encoding import Excerpt, decode, density_of, describe, encode, header, texture_of, tonic_shift

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.score.controls import DENSITIES, DYNAMICS, METRES, TEXTURES, Key, ScoreControls
+from models.key import Key
+from models.score.controls import DENSITIES, DYNAMICS, METRES, TEXTURES, ScoreControls
 from models.score.draft import Draft
 from models.score.encoding import decode
 from models.score.grammar import LONGEST_REST_BARS, ScoreGrammar

@@ -6,7 +6,7 @@ from sounds import SAMPLE_RATE_HZ, play
 
 from models.judges.instruments import INSTRUMENTS, judged_as
 from models.judges.panel import Hearing, Panel
-from models.judges.tonality import Key
+from models.key import Key
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_same_tune_scores_higher_the_faster_it_is(panel):
 
 
 def test_a_tune_in_c_major_is_heard_in_c_major(panel):
-    assert hear(panel, 0).key == Key(0, minor=False)
+    assert hear(panel, 0).key == Key(0, "major")
 
 
 def test_a_clip_is_heard_alike_whatever_was_heard_before_it(panel):

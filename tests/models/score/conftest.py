@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from models.score.controls import TICKS_PER_QUARTER, ScoreControls, parse_key
+from models.key import parse_key
+from models.score.controls import TICKS_PER_QUARTER, ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.instruments import INSTRUMENTS
 

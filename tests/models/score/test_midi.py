@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.score.controls import METRES, Key, ScoreControls
+from models.key import Key
+from models.score.controls import METRES, ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.midi import TICKS_PER_BEAT, write_midi
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from music21 import converter, stream
 from music21.note import GeneralNote, Rest
 
-from models.score.controls import METRES, Key, ScoreControls
+from models.key import Key
+from models.score.controls import METRES, ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.instruments import INSTRUMENTS
 from models.score.notation import NotationError, write_musicxml
@@ -168,7 +169,7 @@ def test_the_bytes_are_the_same_each_time(tonal_draft: Callable[..., Draft]) -> 
 
 def test_the_bytes_do_not_depend_on_the_process() -> None:
     program = (
-        "import hashlib, sys; from models.score.controls import Key, ScoreControls;"
+        "import hashlib, sys; from models.key import Key; from models.score.controls import ScoreControls;"
         "from models.score.draft import Draft, Note, Part; from models.score.notation import write_musicxml;"
         "c = ScoreControls(instruments=('horn', 'harp'), key=Key(8, 'minor'), metre='9/8', tempo_bpm=90, bars=2,"
         " texture='flowing', density='dense', dynamics='p');"

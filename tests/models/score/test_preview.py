@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from models.score.controls import Key, ScoreControls
+from models.key import Key
+from models.score.controls import ScoreControls
 from models.score.draft import Draft, Note, Part
 from models.score.midi import write_midi
 from models.score.preview import LOUDNESS_LUFS, PreviewError, render_preview
