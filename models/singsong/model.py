@@ -16,7 +16,7 @@ from models.singsong.encoder import EncoderConfig
 from models.singsong.harmony import Harmony
 from models.singsong.hearing import Hearing, HearingConfig, NoteHead, NoteHeadConfig
 from models.singsong.separator import Separator, SeparatorConfig
-from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.stage import SungStage, SungStageConfig, SungStageName
 from models.transformer import TrunkConfig
 from models.weights import CorruptModelError, ModelVersion, load_tensors
 
@@ -86,7 +86,7 @@ class SingSong(nn.Module):
         """How vocals become tokens."""
         return Hearing(self.config.hearing, self.base.semantic_model, self.base.codec, self.notes)
 
-    def stage(self, name: StageName) -> SungStage:
+    def stage(self, name: SungStageName) -> SungStage:
         """Return a stage by its name."""
         return {"semantic": self.semantic, "coarse": self.coarse}[name]
 

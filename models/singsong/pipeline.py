@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from models.singsong.pairs import PairsConfig, PairSet, render_pairs
 from models.singsong.release import release, settings_of
 from models.singsong.separator import Separator, SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainee
-from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.stage import SUNG_STAGES, SungStage, SungStageConfig, SungStageName
 from models.singsong.start import start_of
 from models.singsong.tokens import (
     accompaniment_tokens,
@@ -50,7 +50,6 @@ STEPS = (
     "pairs", "separator", "voices", "notes", "accompaniment", "vocals", "harmony", "semantic-stage", "coarse-stage",
     "release", "ablation",
 )  # fmt: skip
-STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 class PipelineError(Exception):
@@ -182,7 +181,7 @@ class Pipeline:
         """
         found = []
         for variant in recipes.VARIANTS:
-            stages: dict[StageName, str] = {kind: f"ablation/{variant}-{kind}" for kind in STAGES}
+            stages: dict[SungStageName, str] = {kind: f"ablation/{variant}-{kind}" for kind in SUNG_STAGES}
             model = self._assembled(variant, stages)
             settings = settings_of(model, self._base_version.name, takes=1) | {"name": variant}
             folder = self._out / "ablation" / f"{variant}-version"
@@ -199,7 +198,7 @@ class Pipeline:
         config = self.base.semantic_model.config
         return config.stacking * config.mel.bands
 
-    def _size(self, kind: StageName, hearing: HearingConfig) -> SungStageConfig:
+    def _size(self, kind: SungStageName, hearing: HearingConfig) -> SungStageConfig:
         return recipes.stage_size(kind, self._loaded[0].config, self._shape(hearing))
 
     def _render(self) -> None:
@@ -216,7 +215,7 @@ class Pipeline:
         trainee = NoteTrainee(config, self.pairs, self.voices_NT, self.base.semantic_model)
         self._run("notes", trainee, schedule, config, lambda: trainee.head)
 
-    def _train_stage(self, kind: StageName) -> None:
+    def _train_stage(self, kind: SungStageName) -> None:
         hearing = recipes.VARIANTS[recipes.SHIPPED]
         config, schedule = recipes.stage(
             kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
@@ -227,7 +226,7 @@ class Pipeline:
     def _ablate(self) -> None:
         for variant, hearing in recipes.VARIANTS.items():
             self._train_harmony(variant)
-            for kind in STAGES:
+            for kind in SUNG_STAGES:
                 config, schedule = recipes.ablated(
                     kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
                 )
@@ -241,9 +240,9 @@ class Pipeline:
             start_of(self._loaded[0].stage(config.kind)), self._device,
         )  # fmt: skip
 
-    def _assembled(self, variant: str, folders: dict[StageName, str]) -> SingSong:
+    def _assembled(self, variant: str, folders: dict[SungStageName, str]) -> SingSong:
         hearing, harmony = recipes.VARIANTS[variant], self.harmony(variant)
-        sizes = {kind: self._size(kind, hearing) for kind in STAGES}
+        sizes = {kind: self._size(kind, hearing) for kind in SUNG_STAGES}
         model = SingSong(
             SingSongConfig(
                 hearing=hearing,
@@ -267,7 +266,7 @@ class Pipeline:
 
     def _release(self) -> None:
         if self.released is None:
-            stages = {kind: f"{kind}-stage" for kind in STAGES}
+            stages = {kind: f"{kind}-stage" for kind in SUNG_STAGES}
             model = self._assembled(recipes.SHIPPED, stages)
             release(model, self._base_version, self._out, self._out / "version")
 

@@ -12,7 +12,7 @@ from models.singsong.hearing import NOTES, HearingConfig, NoteHeadConfig
 from models.singsong.notes import NoteTrainingConfig
 from models.singsong.separator import SeparatorConfig
 from models.singsong.separator_training import SeparatorTrainingConfig
-from models.singsong.stage import StageName, SungStageConfig
+from models.singsong.stage import SungStageConfig, SungStageName
 from models.singsong.start import decoder_size
 from models.singsong.training import SungTrainingConfig
 from models.training.run import Schedule
@@ -51,7 +51,7 @@ def harmony(manifest: str, tokens: tuple[int, int, float]) -> tuple[HarmonyTrain
     return HarmonyTrainingConfig(encoder=encoder, manifest=manifest, transposed=with_notes), schedule
 
 
-def stage_size(kind: StageName, base: MusicLMConfig, tokens: tuple[int, int, float]) -> SungStageConfig:
+def stage_size(kind: SungStageName, base: MusicLMConfig, tokens: tuple[int, int, float]) -> SungStageConfig:
     """Return a stage's size: the decoder of the MusicLM it begins as, and an encoder of (codebooks, entries, Hz)."""
     codebooks, entries, frame_rate_hz = tokens
     encoder = EncoderConfig(codebooks=codebooks, entries=entries, frame_rate_hz=frame_rate_hz)
@@ -61,7 +61,7 @@ def stage_size(kind: StageName, base: MusicLMConfig, tokens: tuple[int, int, flo
 
 
 def stage(
-    kind: StageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
+    kind: SungStageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
 ) -> tuple[SungTrainingConfig, Schedule]:
     """Return the recipe of a stage that ships."""
     match kind:
@@ -79,7 +79,7 @@ def stage(
 
 
 def ablated(
-    kind: StageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
+    kind: SungStageName, size: SungStageConfig, hearing: HearingConfig, manifest: str, start: str
 ) -> tuple[SungTrainingConfig, Schedule]:
     """Return the recipe of a stage for the ablation: the same, in fewer steps, for every variant."""
     config, schedule = stage(kind, size, hearing, manifest, start)

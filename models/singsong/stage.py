@@ -13,7 +13,7 @@ P MuLan tokens, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ from models.singsong.encoder import EncoderConfig, VocalEncoder
 from models.singsong.harmony import GUIDE
 from models.singsong.start import Start
 
-StageName = Literal["semantic", "coarse"]
+SungStageName = Literal["semantic", "coarse"]
+SUNG_STAGES: tuple[SungStageName, ...] = get_args(SungStageName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

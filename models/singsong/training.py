@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from models.musiclm.stage import heard_by
 from models.musiclm.training import delayed
 from models.singsong.hearing import HearingConfig
-from models.singsong.stage import StageName, SungStage, SungStageConfig
+from models.singsong.stage import SungStage, SungStageConfig, SungStageName
 from models.singsong.start import Start
 from models.training.averaging import Average
 from models.training.draws import generator
@@ -41,7 +41,7 @@ class SungTrainingConfig:
     """Recipe of a stage's training. `seconds` is the length of a crop."""
 
     stage: SungStageConfig
-    kind: StageName
+    kind: SungStageName
     hearing: HearingConfig
     manifest: str
     start: str  # the digest of the MusicLM that the decoder begins from
