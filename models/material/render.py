@@ -21,6 +21,7 @@ from models.material.captions import caption
 from models.material.clips import CLIP_S, CLIP_SAMPLES, SHARD, Clip, Split
 from models.material.croissant import write_manifest
 from models.material.labels import Kind, Labels, labels_from
+from models.material.level import unit_rms
 from models.material.performance import Performance, UnplayableError, perform
 from models.material.scores import Piece, read_scores
 from models.material.synth import UNHEARD, Synth, training_soundfonts, unheard_soundfont
@@ -159,18 +160,18 @@ def make_clip(seed: int, number: int, split: Split, material: Material) -> tuple
     labels = Labels(kind=kind)
     if performance is not None:
         name, path = _soundfont(rng, held_out)
-        waveform = _unit_rms(_play(material.synth(name, path), performance))
+        waveform = unit_rms(_play(material.synth(name, path), performance))
         sources += [*performance.sources, name]
         labels = performance.labels
     if kind in ("scene", "scene and music"):
         recording = material.recordings[int(rng.integers(len(material.recordings)))]
-        scene = _unit_rms(scene_clip(recording, CLIP_S, rng, held_out=held_out))
+        scene = unit_rms(scene_clip(recording, CLIP_S, rng, held_out=held_out))
         level = 1.0 if kind == "scene" else float(10 ** (rng.uniform(-9, 4) / 20))
         waveform = waveform + level * scene
         sources.append(recording.file)
         labels = labels_from(labels.as_dict() | {"kind": kind, "scenes": (recording.scene,)})
     loudness = {"soft": -29.0, "loud": -17.0}.get(labels.loudness or "", -23.0) + float(rng.uniform(-3, 3))
-    waveform = _unit_rms(waveform) * np.float32(10 ** (loudness / 20))
+    waveform = unit_rms(waveform) * np.float32(10 ** (loudness / 20))
     waveform = waveform * np.float32(min(1.0, 0.95 / max(float(np.abs(waveform).max()), 1e-6)))
     captions = tuple(caption(labels, rng) for _ in range(CAPTIONS))
     return Clip(number, split, labels, captions, tuple(sources)), waveform
@@ -199,7 +200,3 @@ def _play(synth: Synth, performance: Performance) -> NDArray[np.float32]:
     return synth.render(
         performance.notes, performance.programs, performance.room, start_s=performance.start_s, duration_s=CLIP_S
     )
-
-
-def _unit_rms(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    return waveform / np.float32(max(float(np.sqrt(np.mean(waveform**2))), 1e-5))

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.melody.contour import FIRST, REST, UNTOLD, Classes, moved
 from models.musiclm.model import StageName
@@ -27,6 +26,7 @@ from models.training.averaging import Average
 from models.training.drawn_back import drawn_back
 from models.training.draws import generator, torch_generator
 from models.training.forgetting import forgotten
+from models.training.nats import nats_by_codebook
 from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
@@ -164,15 +164,7 @@ class StageTrainee:
     def _nats(self, stage: Stage, batch: _Batch, given_BNK: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy of each codebook, holes left out, given true codes or others before."""
         logits_BNKV = self._logits(stage, batch, batch.codes_BNK if given_BNK is None else given_BNK)
-        targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == stage.config.hole, -1)
-        return torch.stack(
-            [
-                F.cross_entropy(
-                    logits_BNKV[:, :, k].flatten(0, 1).float(), targets_BNK[:, :, k].flatten(), ignore_index=-1
-                )
-                for k in range(stage.config.codebooks)
-            ]
-        )
+        return nats_by_codebook(logits_BNKV, batch.codes_BNK, stage.config.hole)
 
     def _batch(self, numbers: np.ndarray, rng: np.random.Generator, forgetful: float = 0.0) -> _Batch:
         config = self.config

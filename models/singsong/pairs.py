@@ -26,6 +26,7 @@ from models.digests import digest_of_bytes
 from models.material.captions import caption
 from models.material.instruments import SOUNDS
 from models.material.labels import TEMPI, Labels, Tempo, labels_from
+from models.material.level import unit_rms
 from models.material.scores import Notes, Piece, read_scores
 from models.material.synth import SAMPLE_RATE_HZ, Note, Room, Synth, training_soundfonts, unheard_soundfont
 from models.score.key import find_key, pitch_class_weights
@@ -398,14 +399,10 @@ def _levelled(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give the mix a loudness, and the voice from 3 dB less to 9 dB more than the accompaniment."""
     balance = float(rng.uniform(-3, 9))
-    voice = _unit_rms(voice) * np.float32(10 ** (balance / 40))
-    accompaniment = _unit_rms(accompaniment) * np.float32(10 ** (-balance / 40))
+    voice = unit_rms(voice) * np.float32(10 ** (balance / 40))
+    accompaniment = unit_rms(accompaniment) * np.float32(10 ** (-balance / 40))
     mix = voice + accompaniment
     wanted = 10 ** (float(rng.uniform(-26, -18)) / 20) / float(np.sqrt(np.mean(mix**2)))
     loudest = max(float(np.abs(part).max()) for part in (mix, voice, accompaniment))
     gain = np.float32(min(wanted, 0.95 / loudest))
     return voice * gain, accompaniment * gain
-
-
-def _unit_rms(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    return waveform / np.float32(max(float(np.sqrt(np.mean(waveform**2))), 1e-5))

@@ -78,10 +78,3 @@ class Separator(nn.Module):
             voice_BFW.transpose(1, 2), config.fft_length, config.hop_length, window=self.window,
             length=mix_BT.shape[-1],
         )  # fmt: skip
-
-
-def si_sdr_db(found_T: Tensor, wanted_T: Tensor) -> float:
-    """Return the scale-invariant ratio of signal to distortion (Le Roux et al. 2019)."""
-    projected = wanted_T * (found_T @ wanted_T) / wanted_T.square().sum().clamp_min(1e-9)
-    distortion = (found_T - projected).square().sum().clamp_min(1e-9)
-    return float(10 * torch.log10(projected.square().sum().clamp_min(1e-9) / distortion))

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.singsong.pairs import PAIR_SAMPLES, PairSet
-from models.singsong.separator import Separator, SeparatorConfig, si_sdr_db
+from models.singsong.separator import Separator, SeparatorConfig
 from models.training.averaging import Average
+from models.training.distortion import si_sdr_db
 from models.training.draws import generator
 from models.training.run import Metrics
 

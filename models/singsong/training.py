@@ -20,7 +20,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.musiclm.stage import heard_by
 from models.musiclm.training import delayed
@@ -30,6 +29,7 @@ from models.singsong.start import Start
 from models.training.averaging import Average
 from models.training.draws import generator
 from models.training.forgetting import forgotten
+from models.training.nats import nats_by_codebook
 from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
@@ -179,16 +179,7 @@ class SungTrainee:
                 batch.added_BNA,
                 batch.forgotten_BN,
             )
-        decoder = config.stage.decoder
-        targets_BNK = batch.codes_BNK.masked_fill(batch.codes_BNK == decoder.hole, -1)
-        return torch.stack(
-            [
-                F.cross_entropy(
-                    logits_BNKV[:, :, k].flatten(0, 1).float(), targets_BNK[:, :, k].flatten(), ignore_index=-1
-                )
-                for k in range(decoder.codebooks)
-            ]
-        )
+        return nats_by_codebook(logits_BNKV, batch.codes_BNK, config.stage.decoder.hole)
 
     def _batch(
         self, numbers: np.ndarray, rng: np.random.Generator, *, own: bool = True, true: float | None = None

@@ -18,6 +18,7 @@ from models.soundstream.codec import SoundStream, SoundStreamConfig
 from models.soundstream.discriminators import FFT_LENGTHS, Discriminators
 from models.soundstream.losses import Reconstruction, Spectra
 from models.training.averaging import Average
+from models.training.distortion import si_sdr_db
 from models.training.draws import generator, torch_generator
 from models.training.run import Metrics
 
@@ -199,10 +200,3 @@ class CodecTrainee:
         self.discriminators.load_state_dict(state["discriminators"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.adversary.load_state_dict(state["adversary"])
-
-
-def si_sdr_db(made_T: Tensor, target_T: Tensor) -> float:
-    """Return the scale-invariant signal-to-distortion ratio (Le Roux et al. 2019) in dB."""
-    projected = (made_T @ target_T) / target_T.square().sum().clamp_min(1e-9) * target_T
-    ratio = projected.square().sum() / (made_T - projected).square().sum().clamp_min(1e-9)
-    return float(10 * ratio.clamp_min(1e-9).log10())

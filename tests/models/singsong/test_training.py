@@ -12,9 +12,10 @@ from models.engine.requests import Conditioning, Request
 from models.melody.contour import UNTOLD
 from models.musiclm.stage import heard_by, with_melody
 from models.singsong.base import read_base
-from models.singsong.separator import Separator, si_sdr_db
+from models.singsong.separator import Separator
 from models.singsong.start import start_of
 from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
+from models.training.distortion import si_sdr_db
 from models.training.run import Schedule, read_metrics, run
 
 
