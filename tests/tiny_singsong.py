@@ -1,6 +1,7 @@
 """A SingSong of a few thousand weights, drawn by a fixed seed, beside the tiny MusicLM that it plays through."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import soundfile
 import tiny_musiclm
 import torch
 
+from models.material.labels import Labels
 from models.musiclm.sampling import Sampling, StageSampling
 from models.singsong.base import Base, read_base
 from models.singsong.encoder import EncoderConfig
 from models.singsong.hearing import HearingConfig, NoteHeadConfig
 from models.singsong.model import SingSong, SingSongConfig
+from models.singsong.pairs import PAIR_SAMPLES, Pair, PairSet
 from models.singsong.release import settings_of
 from models.singsong.separator import SeparatorConfig
 from models.singsong.stage import SungStageConfig
@@ -72,6 +75,27 @@ def version(folder: Path, seed: int = 0) -> ModelVersion:
     card = "---\nname: tiny-singsong\nkind: accompaniment\n---\n\nTiny.\n"
     settings = settings_of(made, base_version.name, sampling(), takes=2) | {"name": "tiny-singsong"}
     return write_version(folder, made.packed(), settings, card)
+
+
+def pairs(folder: Path, count: int = 12) -> PairSet:
+    """Pairs of a voice of low tones and an accompaniment of high noise; the last eight are for validation."""
+    rng, labels, rows = np.random.default_rng(0), Labels(kind="solo", instruments=("piano",)), []
+    voices, others = np.zeros((2, count, PAIR_SAMPLES), dtype=np.int16)
+    times = np.arange(PAIR_SAMPLES // 10) / 16_000
+    for number in range(count):
+        pitches = rng.choice([52, 64, 75, 86], 10)
+        tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * times) for pitch in pitches]
+        voices[number] = np.round(3000 * np.concatenate(tones))
+        others[number] = np.round(np.diff(1000 * rng.standard_normal(PAIR_SAMPLES + 1)))
+        melody = tuple((float(second), 1.0, int(pitch)) for second, pitch in enumerate(pitches))
+        split = "validation" if number >= count - 8 else "train"
+        rows.append(Pair(number, split, "song.mxl", "A", "rule", labels, ("a piano",), melody, 0.5, 0.0))
+    for name, samples in (("voice", voices), ("accompaniment", others)):
+        (folder / name).mkdir(parents=True)
+        np.save(folder / name / "00000.npy", samples)
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
+    (folder / "manifest.json").write_text("{}")
+    return PairSet(folder)
 
 
 def sung(seconds: float = 2.0, rate_hz: int = 16_000, channels: int = 1, before_s: float = 0.0) -> np.ndarray:

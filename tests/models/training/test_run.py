@@ -5,6 +5,8 @@ import dataclasses
 import matplotlib.image
 import numpy as np
 import pytest
+import tiny_musiclm
+import tiny_singsong
 import torch
 from breaking import disk_with_room_for
 from tiny_musiclm import CODEC, MULAN, W2V_BERT, clips, config
@@ -12,6 +14,10 @@ from tiny_musiclm import CODEC, MULAN, W2V_BERT, clips, config
 from models.mulan.training import MulanTrainee, MulanTrainingConfig
 from models.musiclm.tokens import SemanticTokens
 from models.musiclm.training import StageTrainee, StageTrainingConfig
+from models.singsong.encoder import EncoderConfig
+from models.singsong.harmony import HarmonyTrainee, HarmonyTrainingConfig
+from models.singsong.notes import NoteTrainee, NoteTrainingConfig
+from models.singsong.separator_training import SeparatorTrainee, SeparatorTrainingConfig
 from models.soundstream.training import CodecTrainee, CodecTrainingConfig
 from models.training.curves import plot_curves
 from models.training.kept import keep
@@ -72,11 +78,32 @@ def stage(folder, **changes):
     return StageTrainee(recipe, known, codes, range(8), range(8, 12), melodies_NQ=melodies), recipe
 
 
+def separator(folder):
+    recipe = SeparatorTrainingConfig(separator=tiny_singsong.SEPARATOR, manifest="m", batch=2, segment=16_000)
+    return SeparatorTrainee(recipe, tiny_singsong.pairs(folder)), recipe
+
+
+def notes(folder):
+    recipe = NoteTrainingConfig(head=tiny_singsong.NOTES, manifest="m", batch=2)
+    pairs = tiny_singsong.pairs(folder)
+    separated = np.stack([np.round(pairs.voice(number) * 32767).astype(np.int16) for number in range(len(pairs))])
+    return NoteTrainee(recipe, pairs, separated, tiny_musiclm.model().semantic_model), recipe
+
+
+def harmony(folder):
+    draw = torch.Generator().manual_seed(0)
+    encoder = EncoderConfig(codebooks=1, entries=50, frame_rate_hz=25.0, width=16, heads=2, layers=1)
+    recipe = HarmonyTrainingConfig(encoder=encoder, manifest="m", batch=4)
+    vocals = [torch.randint(50, (12, 50, 1), generator=draw) for _ in range(2)]
+    guides = torch.rand(12, 50, 13, generator=draw)
+    return HarmonyTrainee(recipe, vocals, guides, range(8), range(8, 12)), recipe
+
+
 def timeless(metrics):
     return [{name: value for name, value in row.items() if name != "elapsed_s"} for row in metrics]
 
 
-@pytest.mark.parametrize("make", [codec, semantic, joint, stage])
+@pytest.mark.parametrize("make", [codec, semantic, joint, stage, separator, notes, harmony])
 def test_a_killed_training_goes_on_with_identical_losses(make, tmp_path):
     trainee, recipe = make(tmp_path / "a")
     run("part", trainee, SCHEDULE, recipe, tmp_path / "whole", quietly)
