@@ -36,10 +36,11 @@ class LogMel(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer("window", torch.hann_window(config.fft_length), persistent=False)
-        filters = melscale_fbanks(
-            config.fft_length // 2 + 1, 30.0, config.sample_rate_hz / 2, config.bands, config.sample_rate_hz
-        )
-        self.register_buffer("filters_WM", filters, persistent=False)
+        with torch.device("cpu"):  # torchaudio looks at the values, which a model on the meta device has not
+            filters = melscale_fbanks(
+                config.fft_length // 2 + 1, 30.0, config.sample_rate_hz / 2, config.bands, config.sample_rate_hz
+            )
+        self.register_buffer("filters_WM", filters.to(self.window.device), persistent=False)
 
     @torch.no_grad()
     def forward(self, x_BT: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 PAYLOAD_BITS: Final = 64
 FRAME_S: Final = 0.04
 HOP_S: Final = 0.01
-BIN_HZ: Final = 1 / FRAME_S
 FIRST_BIN: Final = 16  # 400 Hz
 BINS_A_CELL: Final = 3
 CELLS: Final = 88  # to 7 kHz

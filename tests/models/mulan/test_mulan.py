@@ -5,7 +5,7 @@ import tiny_musiclm
 import torch
 from torch.nn import functional as F
 
-from models.mulan.model import Mulan
+from models.mulan.model import Mulan, ResidualBlock, paper
 from models.mulan.sentences import load_sentences
 from models.mulan.training import MulanTrainee, MulanTrainingConfig, caption_vectors
 
@@ -51,3 +51,13 @@ def test_long_audio_is_the_mean_of_its_windows():
     with torch.inference_mode():
         windows = torch.stack([mulan.audio(x[None, s : s + window])[0] for s in (0, 16_000, 32_000)])
     torch.testing.assert_close(mulan.embed_audio(x), F.normalize(windows.mean(dim=0), dim=0))
+
+
+def test_the_papers_towers_have_its_depth_and_meet_in_its_space():
+    config = paper()
+    with torch.device("meta"):
+        model = Mulan(config)
+        audio_BE, text_BE = model.audio(torch.zeros(2, 160_000)), model.text(torch.zeros(2, 384))
+    assert audio_BE.shape == text_BE.shape == (2, 128)
+    assert sum(isinstance(module, ResidualBlock) for module in model.audio.modules()) == 3 + 4 + 6 + 3
+    assert (config.codebooks, config.entries) == (12, 1024)
