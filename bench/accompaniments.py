@@ -13,11 +13,11 @@ import soundfile
 
 from bench.support import finish, parser, show
 from models.digests import digest_of_bytes
-from models.generator import Generator
+from models.generator import NO_WORDS, Generator
 from models.making import make_all
 from models.material.synth import Note
 from models.registry import find_version, load_generator
-from models.singsong.generator import NO_WORDS, VOCALS
+from models.singsong.generator import VOCALS
 from models.singsong.voice import draw_singer, sing
 
 VOICE_S, RATE_HZ, BATCH = 10.0, 16_000, 8

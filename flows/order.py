@@ -22,7 +22,6 @@ from flows.order_schema import (
     CATALOGUE_NAME,
     HEADER_KEYS,
     MAX_COUNT,
-    NO_WORDS,
     SCORE_CONTROLS,
     SHORTEST_SECTION_S,
     SOUNDSCAPE_CONTROLS,
@@ -37,7 +36,7 @@ from flows.recipe import SEED_BITS
 from flows.rows import read_csv_rows, read_jsonl_rows
 from flows.track import Track, TrackSpool
 from flows.yaml_lines import Path_, dotted, read_yaml
-from models.generator import MELODY
+from models.generator import MELODY, NO_WORDS
 
 Kind = Literal["score", "soundscape", "accompaniment"]
 SUFFIXES = (".yaml", ".yml", ".csv", ".jsonl")

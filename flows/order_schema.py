@@ -25,7 +25,6 @@ MIN_DURATION_S: Final = 1.0
 MAX_DURATION_S: Final = 900.0
 MAX_COUNT: Final = 10_000_000
 DEFAULT_DURATION_S: Final = 30.0
-NO_WORDS: Final = "accompaniment"  # the prompt of an accompaniment whose order says none
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # NUL, and halves of characters
 CATALOGUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 

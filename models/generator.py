@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 Json: TypeAlias = Any  # what json.loads can return: mypy has no good recursive form for pydantic and SQLAlchemy
 
 MELODY: Final = "melody"  # a control, and the role of its file
+NO_WORDS: Final = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
 NO_INPUTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 

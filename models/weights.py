@@ -117,11 +117,15 @@ def card_text(front: Mapping[str, Any], body: str) -> str:
     return f"---\n{head}---\n\n{body}"
 
 
+def card_body(version: ModelVersion) -> str:
+    """Return the words of a version's card, without its front matter."""
+    return (version.path / CARD).read_text(encoding="utf-8").partition("\n---\n\n")[2]
+
+
 def with_metrics(version: ModelVersion, metrics: Mapping[str, Any]) -> ModelVersion:
     """Put measured figures into a version's card; its digest stays."""
     front = {**version.card, "metrics": {**version.card.get("metrics", {}), **metrics}}
-    _, _, body = (version.path / CARD).read_text(encoding="utf-8").partition("\n---\n\n")
-    write_whole(version.path / CARD, card_text(front, body))
+    write_whole(version.path / CARD, card_text(front, card_body(version)))
     return read_version(version.path)
 
 

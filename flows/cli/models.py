@@ -119,6 +119,32 @@ def add(
             answer(f"{added.reference} is in {added.path}")
 
 
+@app.command()
+def renew(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the new version; it is not there yet.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write a version with the weights of MODEL, a MusicLM, that draws and chooses takes as this Tutti would.
+
+    Weights are lent, not copied: MODEL has to stay. Figures are to be measured again (tutti models evaluate).
+    """
+    with errors_told():
+        from models.musiclm.release import ARCHITECTURE
+        from models.musiclm.release import renew as renewed
+
+        version = _find(model)
+        if version.config.get("architecture") != ARCHITECTURE:
+            raise InputError(f"{version.reference} is no MusicLM")
+        if out.exists():
+            raise InputError(f"{out} is there already: name a folder that is not")
+        made = renewed(version, out)
+        if as_json:
+            answer_json(_described(made))
+        else:
+            answer(f"{made.reference} is in {made.path}; add it with: tutti models add {made.path}")
+
+
 def _read(source: str, room: Path) -> ModelVersion:
     """Return the version in a folder; a MusicGen checkpoint is converted in `room` first."""
     from models.weights import read_version

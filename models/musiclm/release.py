@@ -20,11 +20,12 @@ from models.musiclm.model import MusicLM
 from models.musiclm.sampling import Sampling, StageSampling
 from models.packing import unpack
 from models.training.run import read_metrics
-from models.weights import ModelVersion, card_text, write_version
+from models.weights import ModelVersion, card_body, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
 TAKES = 6
+LEG_S = 10.0  # as long as MuLan hears at once
 STEADINESS_WEIGHT = 0.5  # beside likeness, when a take of a long piece is chosen
 FOLLOWS_MELODY = False  # not enough to promise it: see the card
 _BODY = Path(__file__).with_name("card_body.md")
@@ -60,27 +61,17 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         folder: where the version goes.
         start: the version that training began at: what was not trained on is lent as it is, and it is superseded.
     """
-    packed = model.packed()
-    settings: dict[str, Any] = {
-        "name": NAME,
-        "kind": KIND,
-        "architecture": ARCHITECTURE,
-        "parts": model.config.as_dict(),
-        "sampling": asdict(sampling()),
-        "takes": TAKES,
-        "steadiness_weight": STEADINESS_WEIGHT,
-        "follows_melody": FOLLOWS_MELODY,
-    }
+    packed, settings = model.packed(), _settings(model.config.as_dict())
     if start is not None:
-        begun, older = whole_tensors(start), start.config.get("supersedes", [])
+        begun = whole_tensors(start)
         lent = unchanged(model.state_dict(), unpack(begun), start.config.get("lent", {}))
-        settings |= {"lent": part_digests(begun, lent), "supersedes": [start.digest, *older]}
+        settings |= {"lent": part_digests(begun, lent), "supersedes": _older(start)}
         packed = {name: tensor for name, tensor in packed.items() if not any(is_of(name, part) for part in lent)}
     front = {
         "name": NAME,
         "kind": KIND,
         "licence": LICENCE,
-        "created": datetime.now(UTC).date().isoformat(),
+        "created": _today(),
         "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
         **({} if start is None else {"begun_at": start.reference}),
         "training_data": training_data(training / "clips" / "manifest.json"),
@@ -88,6 +79,48 @@ def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | 
         "metrics": {},
     }
     return write_version(folder, packed, settings, card_text(front, _BODY.read_text(encoding="utf-8")))
+
+
+def renew(start: ModelVersion, folder: Path) -> ModelVersion:
+    """Write a version into `folder` that has all weights of another, lent, and draws as this code says.
+
+    Its card is that of the other, without its figures: they are to be measured again.
+    """
+    begun = whole_tensors(start)
+    state = unpack(begun)
+    lent = unchanged(state, state, start.config.get("lent", {}))
+    own = {"name": start.name, "lent": part_digests(begun, lent), "supersedes": _older(start)}
+    settings = _settings(start.config["parts"]) | own
+    front = {
+        **start.card,
+        "created": _today(),
+        "weights_of": start.reference,
+        "metrics": {},
+    }
+    return write_version(folder, {}, settings, card_text(front, card_body(start)))
+
+
+def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": NAME,
+        "kind": KIND,
+        "architecture": ARCHITECTURE,
+        "parts": parts,
+        "sampling": asdict(sampling()),
+        "takes": TAKES,
+        "leg_s": LEG_S,
+        "steadiness_weight": STEADINESS_WEIGHT,
+        "follows_melody": FOLLOWS_MELODY,
+    }
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _older(start: ModelVersion) -> list[str]:
+    """Return the digests of those that a version which begins at `start` supersedes."""
+    return [start.digest, *start.config.get("supersedes", [])]
 
 
 def unchanged(state: Mapping[str, Tensor], begun: Mapping[str, Tensor], borrowed: Collection[str]) -> list[str]:

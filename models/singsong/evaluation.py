@@ -26,7 +26,7 @@ from models.evaluation.figure import Figure
 from models.evaluation.frechet import frechet_distance
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve
-from models.generator import Generator
+from models.generator import NO_WORDS, Generator
 from models.judges.melody import MelodyJudge, contour_correlation
 from models.judges.panel import Panel
 from models.judges.tonality import key_of
@@ -34,7 +34,7 @@ from models.key import Key, parse_key
 from models.musiclm.evaluation import make, round_trip
 from models.score.key import find_key, pitch_class_weights
 from models.singsong.base import Base
-from models.singsong.generator import NO_WORDS, VOCALS
+from models.singsong.generator import VOCALS
 from models.singsong.hearing import note_tokens
 from models.singsong.pairs import PAIR_S, Pair, PairSet
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from models.digests import digest_of_bytes
 from models.engine.backends import BackendChoice
-from models.generator import NO_INPUTS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
+from models.generator import NO_INPUTS, NO_WORDS, GenerationError, Json, Outcome, Product, ProductFile, StageRecord
 from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import MEDIA_TYPE, NAME, Codes, write_codes
 from models.musiclm.running import TakesOnTheirWay, engines_for
@@ -39,7 +39,6 @@ from models.singsong.model import load_model
 from models.singsong.pulse import pulse
 from models.weights import ModelVersion
 
-NO_WORDS = "accompaniment"  # the prompt of a recipe that says nothing of the instrumentation
 VOCALS = "vocals"
 _GUIDE_WINDOW_S = 10.0
 _LEAST_VOICE = 0.3  # of an instrument's power the separator keeps less, of 98 in 100 voices more

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import tiny_musiclm
 from tiny_musicgen import save
 from typer.testing import CliRunner
 
@@ -55,3 +56,16 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path, source: str, li
     assert line in done.stderr
     assert "\n" not in done.stderr.removesuffix("\n")
     assert not home.exists()
+
+
+def test_a_version_is_renewed_without_a_copy_of_its_weights(tmp_path: Path) -> None:
+    tiny_musiclm.version(tmp_path / "tiny")
+    first = tutti("models", "add", "tiny")
+    renewed = tutti("models", "renew", "musiclm-tiny", "--out", "new")
+    assert (tmp_path / "new" / "model.safetensors").stat().st_size < 1000
+    assert tutti("models", "add", "new")["digest"] == renewed["digest"] != first["digest"]
+    assert tutti("models", "verify", "musiclm-tiny")["digest"] == renewed["digest"]
+    for arguments, line in ((("musiclm-tiny",), "is there already"), (("score-small",), "is no MusicLM")):
+        done = CliRunner().invoke(app, ["models", "renew", *arguments, "--out", "new"])
+        assert done.exit_code == 2, done.output
+        assert line in done.stderr

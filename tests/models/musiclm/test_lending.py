@@ -8,8 +8,8 @@ import torch
 
 from models.musiclm.lending import find_lent, part_digests, whole_tensors
 from models.musiclm.model import load_model
-from models.musiclm.release import release
-from models.registry import find_version, load_generator
+from models.musiclm.release import LEG_S, release, renew
+from models.registry import find_version, load_generator, superseded
 from models.weights import UnusableModelError, load_tensors, write_version
 
 
@@ -92,3 +92,21 @@ def test_a_whole_part_is_found_that_lies_in_pieces_with_several_versions(start, 
     whole = whole_tensors(third)
     assert {name.partition(".")[0] for name in tensors} == wanted.keys()
     assert all(torch.equal(tensor, whole[name]) for name, tensor in tensors.items())
+
+
+def test_a_version_is_renewed_with_all_of_its_weights_lent_and_the_settings_of_this_code(tmp_path, trained_on):
+    renewed = renew(trained_on, tmp_path / "models" / "third")
+    assert load_tensors(renewed, "cpu") == {}
+    before = whole_tensors(trained_on)
+    after = whole_tensors(renewed)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert renewed.config["leg_s"] == LEG_S
+    assert renewed.config["supersedes"] == [trained_on.digest, *trained_on.config["supersedes"]]
+    assert renewed.card["weights_of"] == trained_on.reference
+    assert renewed.card["training_data"] == trained_on.card["training_data"]
+    assert renewed.card["metrics"] == {}
+    assert trained_on.digest in superseded([trained_on, renewed])
+    again = renew(renewed, tmp_path / "models" / "fourth")
+    assert again.config["lent"] == renewed.config["lent"]
+    assert load_generator(again, slots=1).version.digest == again.digest
