@@ -88,6 +88,10 @@ class Listener:
         heard = [(each, mulan.embed_audio(waveform_T[round(a * rate) : round(b * rate)])) for each, a, b in spans]
         return telling.likeness(heard)
 
+    def vector(self, waveform_T: Tensor) -> Tensor:
+        """Return where a waveform lies in the joint space, vector_E."""
+        return self.model.mulan.embed_audio(waveform_T.to(self.model.mulan.log_scale.device))
+
     def following(self, waveform_T: Tensor, melody_Q: Classes) -> float:
         """Return how well a waveform follows a melody."""
         heard_Q = hear_melody(waveform_T.numpy(), self.model.config.codec.sample_rate_hz, self.model.melody)

@@ -49,14 +49,11 @@ class Piece:
         return self._kept
 
     def begin_leg(self, takes: int) -> list[Take]:
-        """Return the takes that are to be made next; none if the piece is made.
-
-        What no other take is compared with, since only stages after the choice make it, is made once.
-        """
+        """Return the takes that are to be made next, so many of a leg that is compared; none if the piece is made."""
         if not self.legs:
             return []
         leg = self.legs.pop(0)
-        count = takes if STAGES[0] in leg.stages else 1
+        count = takes if _is_compared(leg) else 1
         self._takes = [
             Take(self.key, number, self.seed, self.told, self.told.sampling, leg, self._kept)
             for number in range(count)
@@ -70,7 +67,8 @@ class Piece:
         if self._unfinished:
             return False
         began = time.perf_counter()
-        best = self._choose(self._takes[0].leg, listener) if len(self._takes) > 1 else 0
+        leg = self._takes[0].leg
+        best = self._choose(leg, listener) if _is_compared(leg) else 0
         self._kept, self._takes = self._takes[best], []
         self.listened_s += time.perf_counter() - began
         return True
@@ -94,8 +92,9 @@ class Piece:
             held = [ends_of(waveform_T, rate) for waveform_T in waveforms]
         choice = listener.choose(waveforms, self.told.telling, leg.section, melody_Q, held)
         self.choices.append((leg, choice))
-        if leg.section is not None:
-            self._openings.setdefault(leg.section, waveforms[choice.best])
+        if leg.section is not None and leg.section not in self._openings:
+            opening_T = self._openings[leg.section] = waveforms[choice.best]
+            self.told.telling.hold(leg.section, listener.vector(opening_T))
         return choice.best
 
     @torch.inference_mode()
@@ -106,3 +105,8 @@ class Piece:
         codes_FK = torch.from_numpy(take.codes_FK[leg.begin - context : leg.end])
         waveform_T = codec.decode_whole(codes_FK.to(self.told.stage("coarse").start_1D.device))
         return waveform_T[context * hop :][: self.samples - leg.begin * hop]
+
+
+def _is_compared(leg: Leg) -> bool:
+    """Return whether a leg makes something new, of which there are takes, or only makes what was kept finer."""
+    return STAGES[0] in leg.stages

@@ -46,6 +46,7 @@ class Telling:
     ) -> None:
         """Take the sections with a vector and tokens each."""
         self.sections, self.vectors_E, self.tokens_P, self._mulan = sections, vectors_E, tokens_P, mulan
+        self._begun: dict[int, Tensor] = {}  # tokens of sections that have begun to be heard
 
     @classmethod
     def of_words(cls, sections: tuple[Section, ...], sentences: Sentences, mulan: Mulan) -> Telling:
@@ -70,8 +71,12 @@ class Telling:
         """Return tokens_P for a window whose new part is [begin_s, end_s)."""
         before, now = self._section_at(begin_s - 1e-6), self._section_at((begin_s + end_s) / 2)
         if begin_s <= 0 or before == now:
-            return self.tokens_P[now]
+            return self._begun.get(now, self.tokens_P[now])
         return self._mulan.tokens(F.normalize(self.vectors_E[before] + self.vectors_E[now], dim=0))
+
+    def hold(self, section: int, vector_E: Tensor) -> None:
+        """Tell the rest of a section how it began, beside its words: so it stays what it is."""
+        self._begun[section] = self._mulan.tokens(F.normalize(self.vectors_E[section] + vector_E, dim=0))
 
     def likeness(self, spans: list[tuple[int, Tensor]]) -> float:
         """Return the mean cosine of audio vectors_E to the sections they belong to."""

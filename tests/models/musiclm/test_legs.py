@@ -6,12 +6,16 @@ import json
 import numpy as np
 import pytest
 import tiny_musiclm
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.making import make_all
+from models.mulan.sentences import load_sentences
 from models.musiclm.codes_file import read_codes
 from models.musiclm.legs import legs_of
+from models.musiclm.model import load_model
+from models.musiclm.telling import Section, Telling
 from models.registry import load_generator
 
 RATE_HZ = 50.0
@@ -85,6 +89,16 @@ def test_a_section_of_any_length_is_told(version, tmp_path):
     semantic = [codes(piece).semantic_Q for piece in (told, plain)]
     assert np.array_equal(semantic[0][:7], semantic[1][:7])
     assert not np.array_equal(semantic[0][7:15], semantic[1][7:15])
+
+
+def test_the_rest_of_a_section_is_told_how_it_began(version):
+    model = load_model(version, "cpu", torch.float32)
+    words = Telling.of_words((Section(0.0, "a flute"), Section(5.0, "rain")), load_sentences(), model.mulan)
+    plain = [words.tokens_for(begin, begin + 1) for begin in (0.0, 2.0, 5.0, 7.0)]
+    words.hold(0, model.mulan.embed_audio(torch.sin(torch.arange(16_000) / 3)))
+    held = [words.tokens_for(begin, begin + 1) for begin in (0.0, 2.0, 5.0, 7.0)]
+    assert not torch.equal(plain[1], held[1])
+    assert torch.equal(torch.stack(plain[2:]), torch.stack(held[2:]))
 
 
 def test_a_section_too_short_to_be_heard_ends_no_piece(version):
