@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "38307cf0e89a2c88e6d928a6575912bf319ba33e6c41a7210b43bf4befcb70c2"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogIm11c2ljbG0tc21hbGwiLCAiZGlnZXN0IjogeyJzaGEyNTYiOiAiY2NiNmU2OTA2MjA3NjQwYzJkNWNhMDM3OWNhMzFlOTYzM2RmYTJmYmYzNjA0NzY3MzVhMzhmZjQyYmU4ZDAxNiJ9fV0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJwcmVkaWNhdGUiOiB7InJlc291cmNlcyI6IFt7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogImQxNmZhZWE5ZDMwMWFlNDdkNTY1MTFmZmJiNGMwNTg1ZWMyNTI3MzRlMjVmNzdjOTc1MjhjMGEyZDkyNDQ0MTYiLCAibmFtZSI6ICJjYXJkLm1kIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiN2Y5NjIyMTViODJjZmRjMDVmNzk5ODI4MmFhZmI2OTA5YjM0ZjY2ZjlmNTE5OGRiZGNmNGQ5OTUyMGEwMjk2MiIsICJuYW1lIjogImNvbmZpZy5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiYjcyOWU3MjZmMTEwN2U0YzU2OTJjZjMwYjBiNDgxOWM4NDA5YmIzMzQxNmY0YTc0M2RkMjUwMWJjYzg3MjRkNCIsICJuYW1lIjogIm1vZGVsLnNhZmV0ZW5zb3JzIn1dLCAic2VyaWFsaXphdGlvbiI6IHsibWV0aG9kIjogImZpbGVzIiwgImhhc2hfdHlwZSI6ICJzaGEyNTYiLCAiYWxsb3dfc3ltbGlua3MiOiBmYWxzZSwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl19fX0=",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEQCIA1aMDKI39Sxl8kH4QvGTTHOq7gf5e2TGdrRpARMMrX4AiA7IysEzrjjyzy9aY1mteCZuf1ya8ThlV3Vu15cahrt9g=="
+   }
+  ]
+ }
+}
