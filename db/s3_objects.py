@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,21 +28,12 @@ from db.errors import (
     ObjectStoreError,
     ObjectStoreUnavailableError,
 )
+from db.s3_access import S3Access
 
 _SIDE_BY_SIDE: Final = 8
 _REFUSED: Final = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "RequestTimeTooSkewed"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """Where an S3 server is and how to get in. `endpoint` is http(s)://host:port; None is Amazon's."""
-
-    endpoint: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    region: str = "us-east-1"
 
 
 class S3Objects:

@@ -6,7 +6,8 @@ import pytest
 from services import Databases, embedded_postgres, s3_server
 
 from db.database import connect
-from db.objects import LocalObjects, S3Objects
+from db.objects import LocalObjects
+from db.s3_objects import S3Objects
 
 
 @pytest.hookimpl(trylast=True)

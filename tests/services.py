@@ -28,7 +28,7 @@ from sqlalchemy.engine import make_url
 
 from db.database import connect
 from db.postgres import EmbeddedPostgres
-from db.s3_objects import S3Access
+from db.s3_access import S3Access
 
 _numbers = itertools.count()
 

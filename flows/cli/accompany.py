@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption, WorkersOption, generate
@@ -43,6 +42,8 @@ def accompany(
         from flows.inputs import VOICE, InputFiles
 
         InputFiles().recording(vocals, VOICE, Place(vocals))
+    import yaml
+
     track: dict[str, Any] = {"accompany": {"vocals": str(vocals.absolute()), "separate": separate}, "count": count}
     if balance_db is not None:
         track["accompany"]["balance_db"] = balance_db

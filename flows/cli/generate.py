@@ -13,7 +13,6 @@ import typer
 
 from flows.cli.errors import SET_ASIDE, InputError, errors_told
 from flows.cli.output import SHORT, answer, answer_json, answers_only, note, seconds, shortened, table
-from flows.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from actors.pool import WorkerPool
@@ -133,6 +132,7 @@ def _make(
     workers_ahead: Callable[[], AbstractContextManager[WorkerPool]] | None = None,
 ) -> None:
     """Start what is needed, side by side as far as can be, drive the flow and say what came of it."""
+    from flows.cli.progress import progress_bar
     from flows.handover import Handover, handing_over
     from flows.prefect_environment import prepare
     from flows.summary import summarise

@@ -20,7 +20,8 @@ from db.errors import (
     ObjectStoreError,
     ObjectStoreUnavailableError,
 )
-from db.objects import LocalObjects, S3Access, S3Objects, StoredObject, digest_of, open_objects
+from db.objects import LocalObjects, S3Access, StoredObject, digest_of, open_objects
+from db.s3_objects import S3Objects
 
 ABSENT = "sha256:" + "0" * 64
 

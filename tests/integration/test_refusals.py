@@ -166,9 +166,11 @@ def test_help_and_refusals_import_nothing_heavy(home, arguments):
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_listing_imports_neither_torch_nor_ray_nor_prefect(home):
+def test_reading_imports_no_model_no_ray_no_prefect_and_of_objects_in_a_folder_no_client_of_s3(home):
     code = "import sys\nimport flows.cli.app, flows.cli.backend, flows.summary, db.assets, db.runs, db.work\n"
-    code += "print([m for m in ('torch', 'ray', 'prefect') if m in sys.modules])"
+    code += "flows.services.Services(flows.settings.load_settings()).objects()\n"
+    code += "heavy = 'torch', 'ray', 'prefect', 'numpy', 'minio', 'urllib3', 'yaml', 'alembic'\n"
+    code += "print([m for m in heavy if m in sys.modules])"
     done = run_python(code)
     assert done.stdout == "[]\n"
 
