@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import ColumnElement, Double, Select, bindparam, case, cast, exists, func, literal, select
+from sqlalchemy import ColumnElement, Double, Exists, Select, bindparam, case, cast, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.asset_types import AssetFile
@@ -67,7 +67,7 @@ class CatalogueTrack:
 
 def without_content(session: Session, model_digest: str) -> list[tuple[str, AssetFile]]:
     """Return (asset id, waveform) for the assets with sound of which this model has no vector yet."""
-    known = exists().where(content_vectors.c.asset_id == assets.c.id, content_vectors.c.model_digest == model_digest)
+    known = _placed(model_digest)
     rows = session.execute(
         select(asset_files)
         .distinct(asset_files.c.asset_id)
@@ -76,6 +76,14 @@ def without_content(session: Session, model_digest: str) -> list[tuple[str, Asse
         .order_by(asset_files.c.asset_id, *_FIRST)
     )
     return [(row.asset_id, asset_file(row)) for row in rows]
+
+
+def count_without_content(session: Session, model_digest: str) -> int:
+    """Return how many assets with sound, none of them withdrawn, this model has no vector of yet."""
+    sounds = exists().where(asset_files.c.asset_id == assets.c.id, asset_files.c.role.in_(_SOUND))
+    withdrawn = exists().where(withdrawals.c.asset_id == assets.c.id)
+    waiting = select(func.count()).select_from(assets).where(sounds, ~withdrawn, ~_placed(model_digest))
+    return session.execute(waiting).scalar_one()
 
 
 def record_content(session: Session, model_digest: str, contents: Iterable[Content]) -> None:
@@ -209,6 +217,10 @@ def nearest(
         .limit(most)
     )
     return [(asset_id, 1.0 - float(apart)) for asset_id, apart in rows]
+
+
+def _placed(model_digest: str) -> Exists:
+    return exists().where(content_vectors.c.asset_id == assets.c.id, content_vectors.c.model_digest == model_digest)
 
 
 def _is_large(session: Session, model_digest: str, exact_up_to: int) -> bool:

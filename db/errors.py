@@ -42,6 +42,10 @@ class UnknownRunError(DatabaseError):
     """No run, or more than one, has this id or prefix."""
 
 
+class UnknownCatalogueError(DatabaseError):
+    """No catalogue has this name."""
+
+
 class UnknownAssetError(DatabaseError):
     """No asset, or more than one, has this id or prefix."""
 

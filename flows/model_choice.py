@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from db.model_versions import NewModelVersion
 from flows.errors import OrderError
-from flows.order import Kind, Order, check_controls
+from flows.kinds import Kind
+from flows.order import Order, check_controls
 from flows.settings import Settings
 from models.generator import MELODY
 from models.registry import find_version, follows_melody, list_versions, superseded

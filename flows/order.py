@@ -11,12 +11,13 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from flows.errors import OrderError, Place
 from flows.inputs import TUNE, VOICE, InputFile, InputFiles
+from flows.kinds import Kind
 from flows.order_schema import (
     ACCOMPANIMENT_CONTROLS,
     CATALOGUE_NAME,
@@ -38,7 +39,6 @@ from flows.track import Track, TrackSpool
 from flows.yaml_lines import Path_, dotted, read_yaml
 from models.generator import MELODY, NO_WORDS
 
-Kind = Literal["score", "soundscape", "accompaniment"]
 SUFFIXES = (".yaml", ".yml", ".csv", ".jsonl")
 _WHOLE, _NUMBER, _LIST = ("sample", "count", "seed", "tempo_bpm"), ("duration_s",), ("instruments",)
 _KINDS: Final[Mapping[str, tuple[Kind, str]]] = {  # what an order is that gives such a file and does not say

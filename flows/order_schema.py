@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from flows.kinds import Kind
 from flows.recipe import SEED_BITS
 from flows.yaml_lines import Path_
 from models.generator import MELODY
@@ -167,7 +168,7 @@ class WrittenHeader(_Written):
 
     catalogue: Annotated[str, AfterValidator(_catalogue)]
     model: Annotated[str, Field(min_length=1)] | None = None
-    kind: Literal["score", "soundscape", "accompaniment"] | None = None
+    kind: Kind | None = None
     seed: Seed = 0
     duration_s: Duration = DEFAULT_DURATION_S
 

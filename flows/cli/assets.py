@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.errors import errors_told
+from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import SHORT, answer, answer_json, seconds, shortened, table
+from flows.cli.output import SHORT, answer, answer_json, in_words, note, seconds, shortened, table
+from flows.kinds import KINDS
 
 if TYPE_CHECKING:
     from db.assets import Asset, Lineage
     from db.database import Session
     from flows.services import Backend, Services
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Assets for an answer: at most one more than was asked for, and how many could not be compared (None: all)."""
+
+    assets: Sequence[Asset]
+    unplaced: int | None = None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,22 +37,28 @@ def add_to(app: typer.Typer) -> None:
 def list_(
     catalogue: Annotated[str | None, typer.Option(help="Only assets of this catalogue.")] = None,
     run: Annotated[str | None, typer.Option(help="Only assets of this run, in its order.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only assets of this kind.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only assets of this kind: {', '.join(KINDS)}.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List assets, newest first."""
     with errors_told():
+        if kind is not None and kind not in KINDS:
+            raise InputError(f"--kind: must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, not {kind!r}")
 
-        def find(session: Session) -> Sequence[Asset]:
+        def find(session: Session) -> _Found:
             from db.assets import AssetFilter, list_assets
+            from db.catalogues import check_catalogue
             from db.runs import get_run
 
+            if catalogue is not None:
+                check_catalogue(session, catalogue)
             run_id = get_run(session, run).id if run is not None else None
-            where = AssetFilter(catalogue=catalogue, run_id=run_id, kind=kind, limit=limit or None)
-            return list_assets(session, where)
+            where = AssetFilter(catalogue=catalogue, run_id=run_id, kind=kind, limit=limit + 1 if limit else None)
+            return _Found(list_assets(session, where))
 
-        _answer_assets(find, as_json)
+        named = f"run {run!r}" if run is not None else f"catalogue {catalogue!r}" if catalogue is not None else None
+        _answer_assets(find, limit, "--limit 0 lists all", as_json, named)
 
 
 def search(
@@ -57,25 +72,27 @@ def search(
 ) -> None:
     """Find assets by the words of their prompt and what was read from it, best first.
 
-    By sound it finds those that have their place in the joint space, which the next night gives to all.
+    By sound it finds those that have their place in the joint space, which the next night gives to all; how many
+    have none yet is said.
     """
     with errors_told():
 
-        def find(session: Session) -> Sequence[Asset]:
+        def find(session: Session) -> _Found:
             from db.assets import get_asset, search_assets
 
             if not by_sound:
-                return search_assets(session, text, limit)
-            from db.content_vectors import nearest
+                return _Found(search_assets(session, text, limit + 1))
+            from db.content_vectors import count_without_content, nearest
             from flows.playlists.placing import taste_version
             from flows.settings import load_settings
             from models.musiclm.joint_space import JointSpace
 
             version = taste_version(load_settings())
-            near = nearest(session, version.digest, JointSpace(version).of_words(text), limit)
-            return [get_asset(session, asset_id) for asset_id, _ in near]
+            unplaced = count_without_content(session, version.digest)
+            near = nearest(session, version.digest, JointSpace(version).of_words(text), limit + 1)
+            return _Found([get_asset(session, asset_id) for asset_id, _ in near], unplaced)
 
-        _answer_assets(find, as_json)
+        _answer_assets(find, limit, f"--limit {10 * limit}", as_json)
 
 
 def show(
@@ -97,24 +114,37 @@ def show(
             _print(described)
 
 
-def _answer_assets(find: Callable[[Session], Sequence[Asset]], as_json: bool) -> None:
+def _answer_assets(
+    find: Callable[[Session], _Found], limit: int, how_to_see_more: str, as_json: bool, named: str | None = None
+) -> None:
+    """Answer with what is found, `limit` assets at most (0: all); `named` is what must be there to be asked about."""
     from flows.cli.backend import opened
 
-    with opened() as found:
+    with opened() as parts:
         lines: list[dict[str, Any]] = []
-        if found is not None:
-            services, backend = found
+        found = _Found(())
+        if parts is None and named is not None:
+            raise InputError(f"there is no {named}: nothing was made here yet")
+        if parts is not None:
+            services, backend = parts
             with backend.database.unit_of_work() as session:
-                assets = find(session)
-            lines = [_line(services, backend, each) for each in assets]
+                found = find(session)
+            lines = [_line(services, backend, each) for each in found.assets[: limit or None]]
+    more = len(found.assets) > len(lines)
     if as_json:
-        answer_json({"assets": lines})
+        told: dict[str, Any] = {"assets": lines, "more": more}
+        answer_json(told if found.unplaced is None else told | {"unplaced": found.unplaced})
         return
     rows = [
         (each["id"][:SHORT], each["kind"], seconds(each["duration_s"]), each["model"], shortened(each["prompt"]))
         for each in lines
     ]
     table(("asset", "kind", "length", "model", "prompt"), rows, whole=("asset",))
+    if more:
+        answer(f"… and more: {how_to_see_more}")
+    if found.unplaced:
+        pieces = "piece has" if found.unplaced == 1 else "pieces have"
+        note(f"{found.unplaced} {pieces} no place by sound yet: tutti playlists make gives it to them")
 
 
 def _line(services: Services, backend: Backend, asset: Asset) -> dict[str, Any]:
@@ -169,7 +199,8 @@ def _print(described: dict[str, Any]) -> None:
     ):
         answer(f"{name:>11}  {value}")
     for name, value in described["attributes"].items():
-        answer(f"{name:>11}  {value}")
+        for number, line in enumerate(in_words(value)):
+            answer(f"{'' if number else name:>11}  {line}")
     answer("")
     files = [(f["role"], f["name"], str(f["bytes"]), f["digest"]) for f in described["files"]]
     table(("file", "name", "bytes", "digest"), files, whole=("digest",))

@@ -69,6 +69,7 @@ def exit_code(error: Exception) -> int:
         ListenerExistsError,
         StorageError,
         UnknownAssetError,
+        UnknownCatalogueError,
         UnknownListenerError,
         UnknownPlaylistError,
         UnknownRunError,
@@ -77,7 +78,7 @@ def exit_code(error: Exception) -> int:
 
     if isinstance(error, OrderError | SettingsError | InputError | KeysError):
         return WRONG_INPUT
-    if isinstance(error, UnknownAssetError | UnknownRunError | DatabaseUrlError):
+    if isinstance(error, UnknownAssetError | UnknownCatalogueError | UnknownRunError | DatabaseUrlError):
         return WRONG_INPUT
     if isinstance(error, ListenerExistsError | UnknownListenerError | UnknownPlaylistError):
         return WRONG_INPUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,6 +64,36 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Seque
 def seconds(value: float | None) -> str:
     """Write a time for a table."""
     return "" if value is None else f"{value:.1f} s"
+
+
+def in_words(value: Any) -> list[str]:
+    """Write a JSON value as lines that one reads: a line for every entry of a mapping, and of a list of mappings."""
+    if isinstance(value, Mapping):
+        lines = []
+        for name, each in value.items():
+            first, *more = in_words(each)
+            lines += [f"{name}: {first}", *(" " * (len(name) + 2) + line for line in more)]
+        return lines or ["none"]
+    if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        return [_in_a_line(each) for each in value]
+    return [_in_a_line(value)]
+
+
+def _in_a_line(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_brackets(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_in_brackets, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _in_brackets(value: Any) -> str:
+    line = _in_a_line(value)
+    return f"({line})" if isinstance(value, Mapping | list) and len(value) > 1 else line
 
 
 def shortened(text: str, most: int = 60) -> str:

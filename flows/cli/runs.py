@@ -63,11 +63,14 @@ def _list(limit: int, as_json: bool) -> None:
 
     with opened() as found:
         listed: list[dict[str, Any]] = []
+        more = False
         if found is not None:
             with found[1].database.unit_of_work() as session:
-                listed = [_described(session, each) for each in list_runs(session, limit)]
+                newest = list_runs(session, limit + 1)
+                more = len(newest) > limit
+                listed = [_described(session, each) for each in newest[:limit]]
     if as_json:
-        answer_json({"runs": listed})
+        answer_json({"runs": listed, "more": more})
         return
     rows = [
         (
@@ -82,6 +85,8 @@ def _list(limit: int, as_json: bool) -> None:
         for each in listed
     ]
     table(("run", "catalogue", "state", "done", "set aside", "took", "begun (UTC)"), rows, whole=("run",))
+    if more:
+        answer(f"… and more: tutti runs --limit {10 * limit}")
 
 
 def _show(run: str, as_json: bool) -> None:
@@ -129,7 +134,7 @@ def _described(session: Session, run: Run) -> dict[str, Any]:
         "error": run.error,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
-        "wall_s": run.wall_s,
+        "wall_s": run.wall_s and round(run.wall_s, 3),
     }
 
 

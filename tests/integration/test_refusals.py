@@ -99,7 +99,19 @@ def test_what_was_never_made_is_not_found(home, command):
 )
 def test_reading_before_anything_was_made_finds_nothing_and_starts_nothing(home, arguments, answer):
     done = CliRunner().invoke(app, [*arguments, "--json"])
-    assert (done.exit_code, done.stdout) == (0, f'{{"{answer}": []}}\n')
+    assert (done.exit_code, done.stdout) == (0, f'{{"{answer}": [], "more": false}}\n')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--kind", "foo"], "--kind: must be 'score', 'soundscape' or 'accompaniment', not 'foo'"),
+        (["--catalogue", "nope"], "there is no catalogue 'nope': nothing was made here yet"),
+        (["--run", "nope"], "there is no run 'nope': nothing was made here yet"),
+    ],
+)
+def test_a_list_of_what_cannot_be_is_refused(home, arguments, line):
+    assert refuse("list", *arguments, code=2) == f"tutti: {line}"
 
 
 @pytest.mark.parametrize("path", ["file", "file/below", "/proc/tutti"])

@@ -1,0 +1,8 @@
+"""The kinds of piece there are, apart from what reads orders: a command that only lists need not import that."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Kind = Literal["score", "soundscape", "accompaniment"]
+KINDS: Final[tuple[str, ...]] = get_args(Kind)

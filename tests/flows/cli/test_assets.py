@@ -1,0 +1,83 @@
+"""Commands that read: what cannot be asked for is refused, and what an answer leaves out is said."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+from taste_house import new_house
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from flows.cli.output import in_words
+
+
+@pytest.fixture
+def house(databases, tmp_path, monkeypatch):
+    """A house whose database the commands are given by address."""
+    made = new_house(databases, tmp_path)
+    monkeypatch.setenv("TUTTI_HOME", str(tmp_path))
+    monkeypatch.setenv("TUTTI_DATABASE_URL", made.database.url)
+    monkeypatch.setenv("TUTTI_TASTE_MODEL", "musiclm-tiny")
+    yield made
+    made.database.close()
+    databases.drop(made.database.url)
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_a_catalogue_that_is_not_there_is_refused_and_one_that_is_is_listed(house):
+    house.stock(2)
+    refused = run("list", "--catalogue", "stok", code=2)
+    assert (refused.stdout, refused.stderr) == ("", "tutti: there is no catalogue 'stok'; see `tutti runs`\n")
+    assert len(json.loads(run("list", "--catalogue", "stock", "--json").stdout)["assets"]) == 2
+
+
+@pytest.mark.parametrize("command", [["list"], ["search", "number"], ["search", "piano", "--by-sound"]], ids=" ".join)
+def test_an_answer_says_whether_there_is_more(house, command):
+    house.stock(4)
+    some = json.loads(run(*command, "--limit", "3", "--json").stdout)
+    assert (len(some["assets"]), some["more"]) == (3, True)
+    assert run(*command, "--limit", "3").stdout.splitlines()[-1].startswith("… and more: --limit")
+    every = json.loads(run(*command, "--limit", "4", "--json").stdout)
+    assert (len(every["assets"]), every["more"]) == (4, False)
+    assert "more" not in run(*command, "--limit", "4").stdout
+
+
+def test_a_list_of_runs_says_whether_there_are_more(house):
+    house.stock(1)
+    house.stock(1, start=1)
+    assert json.loads(run("runs", "--limit", "1", "--json").stdout)["more"] is True
+    assert run("runs", "--limit", "1").stdout.splitlines()[-1] == "… and more: tutti runs --limit 10"
+    assert json.loads(run("runs", "--limit", "2", "--json").stdout)["more"] is False
+
+
+def test_a_search_by_sound_says_how_many_pieces_have_no_place_yet(house):
+    house.stock(3)
+    assert run("search", "piano", "--by-sound").stderr == ""
+    with house.database.unit_of_work() as session:
+        session.execute(text("DELETE FROM content_vectors"))
+    done = run("search", "piano", "--by-sound")
+    assert done.stderr == "3 pieces have no place by sound yet: tutti playlists make gives it to them\n"
+    found = json.loads(run("search", "piano", "--by-sound", "--json").stdout)
+    assert found == {"assets": [], "more": False, "unplaced": 3}
+
+
+def test_what_was_read_from_a_prompt_is_shown_in_words():
+    reading = {
+        "left_out": [],
+        "understood": [{"words": "slow", "value": [54, 72]}, {"words": "solo piano", "value": ["piano"]}],
+        "heard": {"key": None, "sung": True, "tempo_bpm": 71.99999999},
+    }
+    assert in_words(reading) == [
+        "left_out: none",
+        "understood: words slow, value (54, 72)",
+        "            words solo piano, value piano",
+        "heard: key: none",
+        "       sung: yes",
+        "       tempo_bpm: 72",
+    ]
+    assert in_words("G major") == ["G major"]
