@@ -9,6 +9,7 @@ from typing import Final
 
 from db.objects import ObjectStore
 from flows.errors import OrderError, Place
+from flows.files import problem_with, reason
 
 VOICE: Final = "a voice"
 TUNE: Final = "a melody"
@@ -76,12 +77,12 @@ def store_missing(objects: ObjectStore, files: Iterable[InputFile]) -> None:
 
 
 def _bytes(path: Path, place: Place) -> bytes:
+    if (problem := problem_with(path)) is not None:
+        raise OrderError(place, _told(path, place, problem))
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise OrderError(place, _told(path, place, "no such file")) from None
     except OSError as error:
-        raise OrderError(place, _told(path, place, f"cannot be read: {str(error.strerror).lower()}")) from None
+        raise OrderError(place, _told(path, place, f"cannot be read: {reason(error)}")) from None
 
 
 def _told(path: Path, place: Place, problem: str) -> str:

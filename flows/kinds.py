@@ -6,3 +6,8 @@ from typing import Final, Literal, get_args
 
 Kind = Literal["score", "soundscape", "accompaniment"]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
+
+
+def a_kind(kind: str) -> str:
+    """Return a kind with its article."""
+    return f"an {kind}" if kind.startswith("a") else f"a {kind}"

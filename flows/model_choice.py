@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from db.model_versions import NewModelVersion
 from flows.errors import OrderError
-from flows.kinds import Kind
+from flows.kinds import Kind, a_kind
 from flows.order import Order, check_controls
 from flows.settings import Settings
 from models.generator import MELODY
@@ -19,11 +19,18 @@ def version_for(order: Order, settings: Settings) -> ModelVersion:
     """Return the version that makes an order, once it is seen that it can make all that is asked for.
 
     Raises:
-        UnknownModelError: there is none, or it makes another kind.
+        UnknownModelError: there is none, or it makes another kind, and no line of the order says model or kind.
         CorruptModelError: a registered version cannot be read.
-        OrderError: the order fixes what this version does not have, or gives it a melody that it does not follow.
+        OrderError: a line does, or the order fixes what this version does not have, or gives it a melody that it
+            does not follow.
     """
-    version = choose_version(order.model, order.kind, settings)
+    try:
+        version = choose_version(order.model, order.kind, settings)
+    except UnknownModelError as error:
+        place = order.written.get("model") or order.written.get("kind")
+        if place is None:
+            raise
+        raise OrderError(place, str(error).removeprefix(f"{place.key} ")) from error
     check_controls(order, version.kind)
     if MELODY in order.first_uses and not follows_melody(version):
         problem = f"{version.name} does not follow melodies; leave 'melody' out, or name a model that does"
@@ -42,7 +49,9 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
     if reference is not None:
         version = find_version(reference, folders)
         if kind is not None and version.kind != kind:
-            raise UnknownModelError(f"model {version.name} makes a {version.kind}, the order asks for a {kind}")
+            raise UnknownModelError(
+                f"model {version.name} makes {a_kind(version.kind)}, the order asks for {a_kind(kind)}"
+            )
         return version
     makers = [
         version

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from flows.errors import OrderError, Place
 from flows.inputs import TUNE, VOICE, InputFile, InputFiles
-from flows.kinds import Kind
+from flows.kinds import Kind, a_kind
 from flows.order_schema import (
     ACCOMPANIMENT_CONTROLS,
     CATALOGUE_NAME,
@@ -83,6 +83,7 @@ class Order:
     first_uses: Mapping[str, Place]  # of each control
     first_without: Place | None  # the first track that has no vocals
     inputs: Mapping[str, InputFile]  # files that pieces are made from, by digest
+    written: Mapping[str, Place]  # where the order itself says its model and its kind, as far as it does
 
 
 def load_order(path: Path, options: OrderOptions | None = None) -> Order:
@@ -97,9 +98,10 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
     tracks: Iterable[Track]
     first_uses: dict[str, Place] = {}
     without: list[Place] = []
+    written: dict[str, Place] = {}
     inputs = InputFiles()
     if path.suffix.lower() in (".yaml", ".yml"):
-        header, tracks = _load_yaml(path, options, inputs)
+        header, tracks, written = _load_yaml(path, options, inputs)
         items, about = _check_tracks(tracks, first_uses, without)
     else:
         header = _rows_header(path, options)
@@ -118,6 +120,7 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         first_uses=first_uses,
         first_without=without[0] if without else None,
         inputs=inputs.by_digest,
+        written=written,
     )
 
 
@@ -133,13 +136,9 @@ def check_controls(order: Order, kind: str) -> None:
             continue
         if name in _KINDS:
             raise OrderError(place, f"the order is of kind {kind}; {_KINDS[name][1]}")
-        raise OrderError(place, f"{_a(kind)} has no {name!r}; say it in the prompt")
+        raise OrderError(place, f"{a_kind(kind)} has no {name!r}; say it in the prompt")
     if kind == "accompaniment" and order.first_without is not None:
         raise OrderError(order.first_without, "an accompaniment needs 'accompany': a file with vocals")
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind == "accompaniment" else f"a {kind}"
 
 
 def _digest(path: Path) -> str:
@@ -150,7 +149,9 @@ def _digest(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_yaml(path: Path, options: OrderOptions, inputs: InputFiles) -> tuple[WrittenHeader, Iterable[Track]]:
+def _load_yaml(
+    path: Path, options: OrderOptions, inputs: InputFiles
+) -> tuple[WrittenHeader, Iterable[Track], dict[str, Place]]:
     document = read_yaml(path)
     if not isinstance(document.value, dict):
         raise OrderError(Place(path, 1), "an order is a mapping with 'catalogue' and 'tracks'")
@@ -172,7 +173,8 @@ def _load_yaml(path: Path, options: OrderOptions, inputs: InputFiles) -> tuple[W
         if not isinstance(row, dict):
             raise OrderError(within(()), "a track is a mapping with 'prompt' or 'prompts_from'")
         tracks.append(_track(row, header, path, within, inputs))
-    return header, tuple(tracks)
+    told = [name for name in ("model", "kind") if name in written and name not in options.given()]
+    return header, tuple(tracks), {name: place((name,)) for name in told}
 
 
 def _rows_header(path: Path, options: OrderOptions) -> WrittenHeader:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import OrderError, Place
+from flows.files import problem_with
 from flows.order_schema import clean_prompt
 from flows.rows import read_csv_rows, read_jsonl_rows
 from flows.yaml_lines import Path_
@@ -32,12 +33,14 @@ def parse_source(text: str, folder: Path, place: Place) -> PromptSource:
     """Read "captions.csv#caption", with the path relative to `folder`.
 
     Raises:
-        OrderError: there is no '#', or the file is neither a CSV nor a JSONL.
+        OrderError: there is no '#', no such file, or it is neither a CSV nor a JSONL.
     """
     name, _, field = text.rpartition("#")
     path = folder / name
     if not name or not field or path.suffix.lower() not in (".csv", ".jsonl"):
         raise OrderError(place, f"{text!r} is not of the form file.csv#column or file.jsonl#field")
+    if (problem := problem_with(path)) is not None:
+        raise OrderError(place, f"{path}: {problem}")
     return PromptSource(path, field)
 
 
@@ -69,7 +72,7 @@ def check_source(source: PromptSource, sample: int | None, place: Place) -> int:
     """
     found = sum(1 for _ in read_prompts(source))
     if not found:
-        raise OrderError(Place(source.path), "has no prompts")
+        raise OrderError(place, f"{source.path}: has no prompts")
     if sample is not None and sample > found:
         raise OrderError(place, f"sample {sample} is more than the {found} prompts of {source.path.name}")
     return found if sample is None else sample

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.errors import OrderError, Place
+from flows.files import problem_with, reason
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 text file, each with its line end.
 
     Raises:
-        OrderError: there is no such file, it is a folder, cannot be read, or is not UTF-8.
+        OrderError: there is no such file, it is a folder or a pipe, cannot be read, or is not UTF-8.
     """
+    if (problem := problem_with(path)) is not None:
+        raise OrderError(Place(path), problem)
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
@@ -25,12 +28,8 @@ def read_lines(path: Path) -> Iterator[str]:
                 except UnicodeDecodeError as error:
                     problem = f"not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
                     raise OrderError(Place(path, number), problem) from None
-    except FileNotFoundError:
-        raise OrderError(Place(path), "no such file") from None
-    except IsADirectoryError:
-        raise OrderError(Place(path), "is a folder, not a file") from None
     except OSError as error:
-        raise OrderError(Place(path), f"cannot be read: {error.strerror}") from None
+        raise OrderError(Place(path), f"cannot be read: {reason(error)}") from None
 
 
 def read_csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

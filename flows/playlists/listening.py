@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from db.listeners import Event, EventKind
 from flows.errors import OrderError, Place
+from flows.files import problem_with, reason
 from flows.order_schema import explain
 from flows.rows import read_csv_rows, read_jsonl_rows
 
@@ -166,10 +167,12 @@ def _rows(path: Path, suffix: str) -> Iterator[tuple[Place, Mapping[str, Any]]]:
 
 
 def _items(path: Path) -> list[Any]:
+    if (problem := problem_with(path)) is not None:
+        raise OrderError(Place(path), problem)
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise OrderError(Place(path), str(error.strerror)) from None
+        raise OrderError(Place(path), f"cannot be read: {reason(error)}") from None
     except (ValueError, RecursionError) as error:
         raise OrderError(Place(path), f"not JSON: {error}") from None
     if isinstance(found, dict):

@@ -1,6 +1,7 @@
 """Orders that accompany vocals: what they become, and what is refused before anything starts."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -89,3 +90,11 @@ def test_vocals_that_change_between_checking_and_planning_are_noticed(tmp_path):
     (tmp_path / "verse.wav").write_bytes(tiny_singsong.file(tiny_singsong.sung(1.0)))
     with pytest.raises(OrderError, match="was changed while the order was planned"):
         next(iter(checked.inputs.values())).read()
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_as_a_voice_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "voice.wav")
+    (tmp_path / "order.yaml").write_text("catalogue: a\ntracks:\n- accompany: voice.wav\n")
+    with pytest.raises(OrderError, match=r"order.yaml:3: tracks\[0\].accompany: .*voice.wav: is a pipe or a device"):
+        load_order(tmp_path / "order.yaml")

@@ -61,7 +61,7 @@ YAML = {
     "only a comment": ("# later", "o.yaml: empty"),
     "no hash in prompts_from": (HEAD + "- prompts_from: c.csv", "o.yaml:3: tracks[0].prompts_from: 'c.csv' is not of the form"),
     "prompts_from of another kind": (HEAD + "- prompts_from: c.txt#c", "is not of the form"),
-    "missing prompts file": (HEAD + "- prompts_from: none.csv#c", "none.csv: no such file"),
+    "missing prompts file": (HEAD + "- prompt: x\n- prompts_from: none.csv#c", "o.yaml:4: tracks[1].prompts_from: "),
     "missing column": (HEAD + "- prompts_from: c.csv#title", "c.csv:2: title: no such column or field; this line has: caption, n"),
     "sample too large": (HEAD + "- prompts_from: c.csv#caption\n  sample: 3", "sample 3 is more than the 2 prompts of c.csv"),
     "sample zero": (HEAD + "- prompts_from: c.csv#caption\n  sample: 0", "o.yaml:4: tracks[0].sample: must be"),

@@ -88,7 +88,7 @@ def test_a_file_is_read_once_however_many_tracks_use_it(tmp_path):
 
 REFUSED = {
     "no such file": ("- prompt: x\n  melody: no.wav", r"order.yaml:4: tracks\[0\].melody: .*no.wav: no such file"),
-    "a folder": ("- prompt: x\n  melody: .", "cannot be read: is a directory"),
+    "a folder": ("- prompt: x\n  melody: .", "is a folder, not a file"),
     "no sound": ("- prompt: x\n  melody: order.yaml", "cannot be read as sound"),
     "empty": ("- prompt: x\n  melody: empty.wav", "empty.wav: empty; needed: a recording of a melody"),
     "silent": ("- prompt: x\n  melody: silent.wav", "silent.wav: silent: nothing in it"),

@@ -49,15 +49,22 @@ ORDERS = {
         "catalogue: a\ntracks:\n- prompt: x\n  instruments: [kazoo]",
         "o.yaml:4: tracks[0].inst",
     ),
-    "a missing file": ("catalogue: a\ntracks:\n- prompts_from: no.csv#c", "no.csv: no such file"),
+    "a missing file": (
+        "catalogue: a\ntracks:\n- prompts_from: no.csv#c",
+        "o.yaml:3: tracks[0].prompts_from: no.csv: no such file",
+    ),
     "an unknown model": (
         "catalogue: a\nmodel: none\ntracks: [{prompt: x}]",
-        "model 'none' is not registered; known:",
+        "o.yaml:2: model: 'none' is not registered; known:",
     ),
     "a story that is not told": ("catalogue: a\ntracks:\n- story: []", "o.yaml:3: tracks[0].story: begins with"),
     "a kind its model does not make": (
         "catalogue: a\nmodel: musiclm-small\nkind: score\ntracks: [{prompt: x}]",
-        "model musiclm-small makes a soundscape, the order asks for a score",
+        "o.yaml:2: model: musiclm-small makes a soundscape, the order asks for a score",
+    ),
+    "a kind with a vowel": (
+        "catalogue: a\nkind: accompaniment\nmodel: score-small\ntracks: [{prompt: x}]",
+        "o.yaml:3: model: score-small makes a score, the order asks for an accompaniment",
     ),
 }
 
@@ -74,6 +81,18 @@ def test_an_order_that_is_absent_a_folder_or_not_utf_8_is_refused(home):
     assert "none.yaml: no such file" in refuse("generate", "none.yaml", code=2)
     assert "is a folder" in refuse("generate", home.parent, code=2)
     assert "bad.csv:2: not UTF-8" in refuse("generate", "bad.csv", code=2)
+
+
+def test_a_model_that_an_option_names_is_refused_without_a_line(home):
+    refused = refuse("generate", "good.yaml", "--model", "none", code=2)
+    assert refused.startswith("tutti: model 'none' is not registered; known:")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["pipe.yaml", "pipe.csv", "pipe.jsonl", "pipe"])
+def test_a_pipe_is_refused_and_not_waited_for(home, name):
+    os.mkfifo(home.parent / name)
+    assert refuse("generate", name, code=2) == f"tutti: {name}: is a pipe or a device, not a file"
 
 
 def test_options_that_cannot_be_are_refused(home):
