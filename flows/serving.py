@@ -18,7 +18,8 @@ from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
 from db.errors import StorageError
-from flows.errors import FlowError, InterruptedRunError, ServiceError
+from flows.cron import CronError
+from flows.errors import InterruptedRunError, ServiceError
 from flows.nightly_audit import nightly_audit
 from flows.playlists.nightly import nightly_playlists
 from flows.services import Services
@@ -27,10 +28,6 @@ from flows.stopping import SIGNALS
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 15.0
 _ONE_AT_A_TIME: Final = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-
-
-class CronError(FlowError):
-    """A schedule is no cron expression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ def _deployment(flow: Any, cron: str) -> RunnerDeployment:
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
     except ValueError as error:
-        raise CronError(f"{cron!r} is no cron expression; every hour is '7 * * * *'") from error
+        raise CronError(f"{cron!r} is no cron expression") from error
     return made
 
 

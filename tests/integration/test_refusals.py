@@ -102,6 +102,22 @@ def test_options_that_cannot_be_are_refused(home):
     assert "kind: must be 'score', 'soundscape' or 'accompaniment'" in refused
 
 
+@pytest.mark.parametrize(
+    ("option", "cron", "problem"),
+    [
+        ("--playlists-at", "at night", "of five fields: minute, hour, day, month, day of the week"),
+        ("--playlists-at", "0 7 * * * *", "of five fields: minute, hour, day, month, day of the week"),
+        ("--audit-at", "61 * * * *", ": bad minute"),
+        ("--audit-at", "0 0 31 2 *", ": bad day-of-month"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_before_anything_starts(home, option, cron, problem):
+    usual = {"--playlists-at": "7 * * * *", "--audit-at": "30 2 * * *"}[option]
+    line = refuse("serve", option, cron, code=2)
+    assert line.startswith(f"tutti: {option}: {cron!r} is no cron expression") and problem in line
+    assert line.endswith(f"; the default is {usual!r}")
+
+
 @pytest.mark.parametrize("arguments", [["sing"], ["generate"], ["generate", "good.yaml", "--loud"], ["show"]])
 def test_a_command_that_is_not_there_is_a_usage_error(home, arguments):
     assert CliRunner().invoke(app, arguments).exit_code == 2

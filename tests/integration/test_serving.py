@@ -76,9 +76,3 @@ def test_nights_come_by_the_clock_even_if_the_database_was_killed_and_a_stop_lea
     assert errors.strip().endswith("stopped; what was not done is done when it serves again")
     assert not any(runs(each) for each in below)
     assert not states(tutti) & {"FAILED", "CRASHED", "RUNNING"}
-
-
-def test_a_schedule_that_cannot_be_read_is_refused_in_a_line(tutti):
-    done = tutti.run("serve", "--playlists-at", "at night")
-    assert done.returncode == 2, done.stderr
-    assert "'at night' is no cron expression" in done.stderr.splitlines()[-1]
