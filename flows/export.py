@@ -10,12 +10,15 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from db.assets import Asset
 from db.objects import ObjectStore, digest_of
 from flows.errors import FlowError
+from flows.files import reason
 from flows.shelf import asset_folder_name
+
+_MANIFEST: Final = ".c2pa"  # ends the role of a manifest that lies beside its file, as actors.marking names it
 
 
 class ExportError(FlowError):
@@ -41,6 +44,7 @@ def export_assets(
 ) -> Exported:
     """Write the files of these roles (all if None), a folder an asset, and catalogue.jsonl and .csv.
 
+    A file's manifest that lies beside it goes with it: the two prove it together.
     Files that are there already and are the same are left; others are never written over.
 
     Raises:
@@ -56,7 +60,7 @@ def export_assets(
         for asset in assets:
             names: dict[str, str] = {}
             for file in asset.files:
-                if roles is None or file.role in roles:
+                if roles is None or file.role in roles or file.role.removesuffix(_MANIFEST) in roles:
                     name = f"{asset_folder_name(asset)}/{Path(file.name).name}"
                     written += _write(folder / name, file.digest, objects)
                     names[file.role] = name
@@ -66,7 +70,7 @@ def export_assets(
         _replace(folder / "catalogue.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
         _replace(folder / "catalogue.csv", _csv(rows))
     except OSError as error:
-        raise ExportError(f"{folder} cannot be written: {error}") from error
+        raise ExportError(f"{folder} cannot be written: {reason(error)}") from error
     return Exported(len(assets), files, written, folder / "catalogue.jsonl")
 
 

@@ -23,7 +23,9 @@ def export(
     to: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.", show_default=False)],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="A kind of file: musicxml, midi, pdf, preview …; may be repeated. Else all."),
+        typer.Option(
+            "--format", help="A kind of file: waveform, midi, pdf …, and its manifest; may be repeated. Else all."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

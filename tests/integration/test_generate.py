@@ -121,13 +121,13 @@ def test_a_catalogue_can_be_listed_searched_and_exported(installation, tmp_path)
     assert len(ids & {asset["id"] for asset in found}) == 3
 
     done = installation.json("export", "exported", "--to", tmp_path / "out", "--format", "midi")
-    assert (done["assets"], done["files"], done["written"]) == (7, 7, 7)
+    assert (done["assets"], done["files"], done["written"]) == (7, 14, 14)  # each with its manifest
     rows = [json.loads(line) for line in (tmp_path / "out" / "catalogue.jsonl").read_text().splitlines()]
     assert {row["id"] for row in rows} == ids
     assert all((tmp_path / "out" / row["files"]["midi"]).read_bytes()[:4] == b"MThd" for row in rows)
     with (tmp_path / "out" / "catalogue.csv").open(newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == [row["id"] for row in rows]
-    assert installation.json("export", "exported", "--to", tmp_path / "out")["written"] == 21  # all but the MIDI
+    assert installation.json("export", "exported", "--to", tmp_path / "out")["written"] == 14  # all but the MIDI
 
     (tmp_path / "out" / rows[0]["files"]["midi"]).write_text("mine")
     refused = installation.run("export", "exported", "--to", tmp_path / "out")
