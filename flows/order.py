@@ -29,13 +29,12 @@ from flows.order_schema import (
     TRACK_KEYS,
     WrittenHeader,
     WrittenTrack,
-    explain,
-    unknown_key,
 )
 from flows.prompts import check_source, check_template, parse_source
 from flows.recipe import SEED_BITS
 from flows.rows import read_csv_rows, read_jsonl_rows
 from flows.track import Track, TrackSpool
+from flows.wording import explain, unknown_key
 from flows.yaml_lines import Path_, dotted, read_yaml
 from models.generator import MELODY, NO_WORDS
 

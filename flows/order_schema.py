@@ -1,21 +1,17 @@
-"""What a user may write in an order: keys, types and limits, and the words for what is wrong."""
+"""What a user may write in an order: keys, types and limits."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from flows.kinds import Kind
 from flows.recipe import SEED_BITS
-from flows.yaml_lines import Path_
 from models.generator import MELODY
 from models.key import parse_key
 from models.score.controls import METRES, TEXTURES, ControlError, check_instruments, check_tempo
@@ -178,40 +174,3 @@ SOUNDSCAPE_CONTROLS: Final = ("story", MELODY)
 ACCOMPANIMENT_CONTROLS: Final = ("accompany",)
 TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
 HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)
-_WORDS: Final = {
-    "missing": "is needed",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be text",
-    "list_type": "must be a list",
-    "dict_type": "must be a mapping of names to lists",
-}
-
-
-def explain(error: ValidationError, known: Iterable[str]) -> tuple[Path_, str]:
-    """Return where the first problem is and what is wrong with it, in words."""
-    first = error.errors(include_url=False)[0]
-    return first["loc"], _problem(first, tuple(known))
-
-
-def unknown_key(name: str, known: Iterable[str]) -> str:
-    """Say that a key is not known, and which one may have been meant."""
-    known = tuple(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
-
-
-def _problem(error: ErrorDetails, known: tuple[str, ...]) -> str:
-    kind, given = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return unknown_key(str(error["loc"][-1]), known)
-    if kind == "value_error":
-        return str(error["ctx"]["error"])
-    words = _WORDS.get(kind) or error["msg"].replace("Input should be", "must be")
-    return words if kind == "missing" else f"{words}, not {_shown(given)}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"

@@ -68,21 +68,40 @@ def read_jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line or line.isspace():
             continue
         try:
+            line = line.rstrip("\r\n")  # an error at its end is not one in the next
             row = json.loads(line)
             if isinstance(row, dict) and line.count(":") > len(row):  # a key may be there twice: look again, slower
                 row = _STRICT.decode(line)
         except (ValueError, RecursionError) as error:
-            raise OrderError(Place(path, number), f"not JSON: {error}") from None
+            raise OrderError(Place(path, number), json_problem(error)) from None
         if not isinstance(row, dict):
             raise OrderError(Place(path, number), "not a JSON object {…}")
         yield number, row
+
+
+def json_problem(error: ValueError | RecursionError) -> str:
+    """Say why a text is no JSON: what `json.loads` raised, in words about the text."""
+    if isinstance(error, RecursionError):
+        return "not JSON that can be read: nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        at = f"character {error.colno}" if error.lineno == 1 else f"line {error.lineno}, character {error.colno}"
+        return f"not JSON: {error.msg[:1].lower()}{error.msg[1:]} at {at}"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8; save the file as UTF-8"
+    if isinstance(error, _KeyTwiceError):
+        return f"not JSON: {error}"
+    return "not JSON that can be read: a number has thousands of digits"
+
+
+class _KeyTwiceError(ValueError):
+    """An object has a key twice."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise _KeyTwiceError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
     return row
 
 

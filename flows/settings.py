@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flows.errors import SettingsError
+from flows.wording import problem_of
 
 Dtype = Literal["float32", "bfloat16", "float16", "int8"]
 
@@ -60,11 +61,15 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=10_000)] = Field(default_factory=default_workers)
     threads: Annotated[int, Field(ge=1, le=1_024)] = 1
     slots: Annotated[int, Field(ge=1, le=4_096)] = 8
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1")] = (
+        "auto"
+    )
     dtype: Dtype = "float32"
     gpus_per_worker: Annotated[float, Field(ge=0, le=64)] | None = None
     models: Annotated[Path, AfterValidator(_whole_path)] | None = None
-    generator: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = "models.registry:load_generator"
+    generator: Annotated[
+        str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="a function as module:name")
+    ] = "models.registry:load_generator"
     keys: Annotated[Path, AfterValidator(_whole_path)] | None = None
     checkpoints: Annotated[Path, AfterValidator(_whole_path)] | None = None
     watermark: Literal["on", "off"] = "on"
@@ -74,7 +79,7 @@ class Settings(BaseSettings):
     night_budget_s: Annotated[float, Field(ge=0, le=10_000_000)] = 300.0
     night_licences: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_listed)] = None
     playlist_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
-    notify_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    notify_url: Annotated[str | None, Field(pattern=r"^https?://\S+$", description="http://… or https://…")] = None
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 15.0
     patience_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
 
@@ -110,5 +115,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = _PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        problem = first["msg"].replace("Input should be", "must be")
-        raise SettingsError(f"{name}: {problem}, not {first['input']!r}") from None
+        if first["type"] == "string_pattern_mismatch":
+            words = Settings.model_fields[str(first["loc"][0])].description
+            raise SettingsError(f"{name}: must be {words}, not {first['input']!r}") from None
+        raise SettingsError(f"{name}: {problem_of(first, ())}") from None

@@ -23,8 +23,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from db.listeners import Event, EventKind
 from flows.errors import OrderError, Place
 from flows.files import problem_with, reason
-from flows.order_schema import explain
-from flows.rows import read_csv_rows, read_jsonl_rows
+from flows.rows import json_problem, read_csv_rows, read_jsonl_rows
+from flows.wording import explain
 
 SUFFIXES: Final = (".csv", ".jsonl", ".json")
 _SHORTEST: Final = 12  # hex digits by which an asset can be named, as tables and folders show them
@@ -174,7 +174,7 @@ def _items(path: Path) -> list[Any]:
     except OSError as error:
         raise OrderError(Place(path), f"cannot be read: {reason(error)}") from None
     except (ValueError, RecursionError) as error:
-        raise OrderError(Place(path), f"not JSON: {error}") from None
+        raise OrderError(Place(path), json_problem(error)) from None
     if isinstance(found, dict):
         found = found.get("payload", found)
         found = found.get("listens", found.get("feedback")) if isinstance(found, dict) else None

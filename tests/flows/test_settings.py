@@ -46,21 +46,24 @@ def test_every_part_can_be_moved(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "problem"),
     [
-        ("TUTTI_WORKERS", "0"),
-        ("TUTTI_WORKERS", "many"),
-        ("TUTTI_DEVICE", "toaster"),
-        ("TUTTI_DTYPE", "float7"),
-        ("TUTTI_GPUS_PER_WORKER", "-1"),
-        ("TUTTI_GENERATOR", "no colon"),
-        ("TUTTI_LEASE_S", "nan"),
+        ("TUTTI_WORKERS", "0", "must be greater than or equal to 1"),
+        ("TUTTI_WORKERS", "many", "must be a whole number"),
+        ("TUTTI_DEVICE", "toaster", "must be auto, cpu, cuda or cuda:1"),
+        ("TUTTI_DTYPE", "float7", "must be 'float32', 'bfloat16', 'float16' or 'int8'"),
+        ("TUTTI_GPUS_PER_WORKER", "-1", "must be greater than or equal to 0"),
+        ("TUTTI_GENERATOR", "no colon", "must be a function as module:name"),
+        ("TUTTI_LEASE_S", "nan", "must be less than or equal to 3600"),
+        ("TUTTI_LEASE_S", "soon", "must be a number"),
+        ("TUTTI_NOTIFY_URL", "me", "must be http://… or https://…"),
     ],
 )
-def test_a_bad_setting_is_named(monkeypatch, name, value):
+def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, problem):
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError) as refused:
         load_settings()
+    assert str(refused.value) == f"{name}: {problem}, not {value!r}"
 
 
 def test_licences_are_listed_with_commas(monkeypatch):
