@@ -6,6 +6,7 @@ Shapes: T samples, A channels.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,7 +64,10 @@ def read_recording(data: bytes, role: str) -> Recording:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             seconds = file.frames / file.samplerate
-            if not MIN_S <= seconds <= MAX_S:
+            if seconds < MIN_S:
+                shown = math.floor(seconds * 100) / 100  # never as long as would do
+                raise RecordingError(f"{shown:.2f} s long, too short; {role} has {MIN_S:g} to {MAX_S:g} s")
+            if seconds > MAX_S:
                 raise RecordingError(f"{seconds:.1f} s long; {role} has {MIN_S:g} to {MAX_S:g} s: cut it")
             samples_TA = file.read(dtype="float32", always_2d=True)
             rate, kept_as = int(file.samplerate), f"{file.format} {file.subtype}"
@@ -73,8 +77,10 @@ def read_recording(data: bytes, role: str) -> Recording:
             f"cannot be read as sound ({_reason(error)}); needed: WAV, FLAC, MP3, OGG or AIFF. "
             "Take the sound out of a video first: ffmpeg -i VIDEO sound.wav"
         ) from error
-    if len(samples_TA) < promised or not np.isfinite(samples_TA).all():
-        raise RecordingError(f"damaged: {len(samples_TA)} of {promised} samples can be read as numbers")
+    if len(samples_TA) < promised:
+        raise RecordingError(f"damaged: it ends after {len(samples_TA)} of {promised} samples")
+    if wrong := int((~np.isfinite(samples_TA)).any(axis=1).sum()):
+        raise RecordingError(f"damaged: {wrong} of {promised} samples are not numbers")
     peak = float(np.abs(samples_TA).max())
     if peak < 10 ** (_SILENT_DBFS / 20):
         raise RecordingError(f"silent: nothing in it is louder than {_SILENT_DBFS:g} dBFS")

@@ -92,7 +92,7 @@ REFUSED = {
     "no sound": ("- prompt: x\n  melody: order.yaml", "cannot be read as sound"),
     "empty": ("- prompt: x\n  melody: empty.wav", "empty.wav: empty; needed: a recording of a melody"),
     "silent": ("- prompt: x\n  melody: silent.wav", "silent.wav: silent: nothing in it"),
-    "too short": ("- prompt: x\n  melody: short.wav", "short.wav: 0.5 s long; a melody has 1 to 900 s"),
+    "too short": ("- prompt: x\n  melody: short.wav", "short.wav: 0.50 s long, too short; a melody has 1 to 900 s"),
     "too long": ("- prompt: x\n  melody: long.wav", "long.wav: 901.0 s long; a melody has 1 to 900 s"),
     "no name": ("- prompt: x\n  melody: ''", r"tracks\[0\].melody: empty; name a file"),
     "no text": ('- prompt: x\n  melody: "a\\0.wav"', r"tracks\[0\].melody: has a NUL character"),

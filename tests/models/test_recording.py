@@ -27,18 +27,32 @@ def _broken():
     return whole[: len(whole) // 2]
 
 
+def _one_not_a_number():
+    samples = np.full((32_000, 1), 0.5)
+    samples[7] = np.inf
+    return tiny_singsong.file(samples, subtype="FLOAT")
+
+
 REFUSED = {
     "empty": (b"", "empty; needed"),
     "a video": (b"\x00\x00\x00\x20ftypisom" + bytes(200), "ffmpeg"),
     "words": (b"la la la", "cannot be read as sound"),
     "half a file": (_broken(), "damaged|cannot be read"),
-    "no samples": (tiny_singsong.file(np.zeros((0, 1), dtype=np.float32)), "0.0 s long"),
+    "no samples": (
+        tiny_singsong.file(np.zeros((0, 1), dtype=np.float32)),
+        "0.00 s long, too short; a voice has 1 to 900 s$",
+    ),
     "silence": (tiny_singsong.file(np.zeros((32_000, 1), dtype=np.float32)), "silent"),
     "two hours": (
         tiny_singsong.file(np.zeros((7200 * 100, 1)), 100, "PCM_U8"),
         "7200.0 s long; a voice has 1 to 900 s",
     ),
-    "not a number": (tiny_singsong.file(np.full((32_000, 1), np.nan), subtype="FLOAT"), "damaged"),
+    "not a number": (
+        tiny_singsong.file(np.full((32_000, 1), np.nan), subtype="FLOAT"),
+        "damaged: 32000 of 32000 samples are not",
+    ),
+    "a moment": (tiny_singsong.file(np.full((15_960, 1), 0.5)), "0.9[0-9]+ s long, too short"),
+    "one sample that is no number": (_one_not_a_number(), "damaged: 1 of 32000 samples are not numbers"),
 }
 
 
