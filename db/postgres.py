@@ -206,6 +206,14 @@ class EmbeddedPostgres:
     # Set up
 
     def _make_folders(self, account: Account) -> None:
+        nearest = next(folder for folder in (self._folder, *self._folder.parents) if folder.exists())
+        # Looked at before anything is made: what is made below can be entered wherever this can.
+        if account.switch and nearest.is_dir() and not account.can_enter(nearest):
+            raise PostgresError(
+                f'PostgreSQL runs as "{account.name}" when started by root, and that account cannot enter '
+                f"{self._folder}: a folder above it is closed to others. Choose a home elsewhere (TUTTI_HOME), "
+                f"or run as another user than root"
+            )
         missing = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
         for folder in reversed(missing):
             with contextlib.suppress(FileExistsError):
@@ -214,12 +222,6 @@ class EmbeddedPostgres:
                     folder.chmod(0o755)  # whatever the umask: the account must get through
         if not self._folder.is_dir():
             raise PostgresError(f"{self._folder} is not a folder")
-        if account.switch and not account.can_enter(self._folder):
-            raise PostgresError(
-                f'PostgreSQL runs as "{account.name}" when started by root, and that account cannot enter '
-                f"{self._folder}: a folder above it is closed to others. Choose a home elsewhere (TUTTI_HOME), "
-                f"or run as another user than root"
-            )
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         self._log.touch()
         for path in (self._sockets, self._log):

@@ -380,6 +380,7 @@ def test_a_home_below_a_closed_folder_is_refused_with_the_way_out(fresh_home):
     with pytest.raises(PostgresError, match=r"cannot enter .*TUTTI_HOME"):
         EmbeddedPostgres(closed / "home").up()
     assert closed.stat().st_mode & 0o777 == 0o700
+    assert list(closed.iterdir()) == []
 
 
 @as_root
