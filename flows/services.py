@@ -111,14 +111,17 @@ class Services:
             pass
         self.prefect_up()
 
-    def down(self) -> None:
-        """Stop what is ours.
+    def down(self) -> bool:
+        """Stop what is ours; say whether any of it was running.
 
         Raises:
             PostgresError: the server does not stop.
         """
+        at_rest = ("absent", "stopped")
+        ran = self.prefect.status()[0] not in at_rest or self.postgres.status().state not in at_rest
         self.prefect.down()
         self.postgres.down()
+        return ran
 
     def check_given(self) -> None:
         """See that what the user gives by address can be used, before anything is started or written.

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import SHORT, answer, answer_json, in_words, note, seconds, shortened, table
+from flows.cli.output import SHORT, answer, answer_json, counted, in_words, note, seconds, shortened, table
 from flows.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def _answer_assets(
     if more:
         answer(f"… and more: {how_to_see_more}")
     if found.unplaced:
-        pieces = "piece has" if found.unplaced == 1 else "pieces have"
-        note(f"{found.unplaced} {pieces} no place by sound yet: tutti playlists make gives it to them")
+        pieces, verb = counted(found.unplaced, "piece"), "has" if found.unplaced == 1 else "have"
+        note(f"{pieces} {verb} no place by sound yet, which tutti playlists make gives")
 
 
 def _line(services: Services, backend: Backend, asset: Asset) -> dict[str, Any]:

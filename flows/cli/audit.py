@@ -11,7 +11,7 @@ import typer
 
 from flows.cli.errors import DONE, SET_ASIDE, InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import answer, answer_json, note, table
+from flows.cli.output import answer, answer_json, counted, note, table
 
 if TYPE_CHECKING:
     from flows.provenance.checks import Audit
@@ -132,7 +132,7 @@ def _with_database(asked: _Asked) -> Audit:
 
 def _say_progress(what: str, number: int) -> None:
     if number % (1000 if what == "audited" else 10) == 0:
-        note(f"{number} assets {what}")
+        note(f"{counted(number, 'asset')} {what}")
 
 
 def _print(found: Audit) -> None:

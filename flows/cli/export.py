@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import answer, answer_json
+from flows.cli.output import answer, answer_json, counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,7 +61,10 @@ def export(
                 }
             )
         else:
-            answer(f"{done.assets} assets, {done.files} files ({done.written} new) in {to}; see {done.manifest}")
+            answer(
+                f"{counted(done.assets, 'asset')}, {counted(done.files, 'file')} ({done.written} new) in {to}; "
+                f"see {done.manifest}"
+            )
 
 
 def _step(steps: Iterator[object]) -> None:

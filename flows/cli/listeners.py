@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import answer, answer_json, shortened, table
+from flows.cli.output import answer, answer_json, counted, shortened, table
 
 app = typer.Typer(
     name="listeners", help="People with playlists, and what they heard.", no_args_is_help=True, rich_markup_mode=None
@@ -92,7 +92,7 @@ def import_(
             answer_json({"events": len(found.events), "new": new, "foreign": found.foreign})
         else:
             elsewhere = f"; {found.foreign} of things that are not in the catalogue" if found.foreign else ""
-            answer(f"{new} new events of {len(found.events)}{elsewhere}")
+            answer(f"{counted(new, 'new event')} of {len(found.events)}{elsewhere}")
 
 
 @app.command("list")
@@ -149,6 +149,6 @@ def delete(name: _NameArgument, as_json: JsonOption = False) -> None:
             )
         else:
             answer(
-                f"deleted {name}: {gone.events} events, {gone.playlists} playlists, "
-                f"the taste in {len(gone.pieces)} pieces that were made for them"
+                f"deleted {name}: {counted(gone.events, 'event')}, {counted(gone.playlists, 'playlist')}, "
+                f"the taste in {counted(len(gone.pieces), 'piece')} made for them"
             )

@@ -66,6 +66,11 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
+def counted(number: int, one: str) -> str:
+    """Write a number of things, each called `one`: "1 asset", "1,200 assets"."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
+
+
 def in_words(value: Any) -> list[str]:
     """Write a JSON value as lines that one reads: a line for every entry of a mapping, and of a list of mappings."""
     if isinstance(value, Mapping):

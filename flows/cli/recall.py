@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.errors import InputError, errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import SHORT, answer, answer_json, shortened, table
+from flows.cli.output import SHORT, answer, answer_json, counted, shortened, table
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,4 +90,7 @@ def recall(
             for each in result.touched
         ]
         table(("asset", "generation", "prompt", ""), rows, whole=("asset",))
-        answer(f"{len(result.touched)} assets; {len(withdrawn)} withdrawn now" + ("; input erased" if erase else ""))
+        answer(
+            f"{counted(len(result.touched), 'asset')}; {len(withdrawn)} withdrawn now"
+            + ("; input erased" if erase else "")
+        )

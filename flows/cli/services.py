@@ -47,11 +47,11 @@ def down(as_json: JsonOption = False) -> None:
         from flows.settings import load_settings
 
         services = Services(load_settings())
-        services.down()
+        ran = services.down()
         if as_json:
-            answer_json({"home": str(services.settings.home), "stopped": True})
+            answer_json({"home": str(services.settings.home), "stopped": True, "was_running": ran})
         else:
-            answer("stopped")
+            answer("stopped" if ran else f"nothing was running in {services.settings.home}")
 
 
 def doctor(as_json: JsonOption = False) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.errors import errors_told
 from flows.cli.generate import JsonOption
-from flows.cli.output import answer, answer_json
+from flows.cli.output import answer, answer_json, counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,4 +36,5 @@ def sweep(
             answer_json(asdict(swept))
             return
         done = "removed" if swept.removed else "found; to remove them: tutti sweep --remove"
-        answer(f"{swept.objects} objects; {swept.unnamed} that nothing names ({swept.unnamed_bytes} bytes) {done}")
+        every = counted(swept.objects, "object")
+        answer(f"{every}; {swept.unnamed} that nothing names ({swept.unnamed_bytes} bytes) {done}")

@@ -137,6 +137,11 @@ def test_reading_before_anything_was_made_finds_nothing_and_starts_nothing(home,
     assert (done.exit_code, done.stdout) == (0, f'{{"{answer}": [], "more": false}}\n')
 
 
+def test_down_says_that_nothing_was_running(home):
+    done = CliRunner().invoke(app, ["down"])
+    assert (done.exit_code, done.stdout) == (0, f"nothing was running in {home}\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

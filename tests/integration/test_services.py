@@ -83,7 +83,9 @@ def test_down_stops_everything_and_may_be_said_often(new_installation):
     tutti = new_installation()
     tutti.json("up")
     process, postgres = process_of(tutti), psutil.Process(tutti.postgres.status().pid)
-    assert tutti.json("down")["stopped"] and tutti.json("down")["stopped"]
+    first, second = tutti.json("down"), tutti.json("down")
+    assert (first["stopped"], first["was_running"]) == (True, True)
+    assert (second["stopped"], second["was_running"]) == (True, False)
     assert not runs(process) and not runs(postgres)
     checks = {check["name"]: check for check in tutti.json("doctor")["checks"]}
     assert all(check["ok"] for check in checks.values())

@@ -61,7 +61,7 @@ def test_a_search_by_sound_says_how_many_pieces_have_no_place_yet(house):
     with house.database.unit_of_work() as session:
         session.execute(text("DELETE FROM content_vectors"))
     done = run("search", "piano", "--by-sound")
-    assert done.stderr == "3 pieces have no place by sound yet: tutti playlists make gives it to them\n"
+    assert done.stderr == "3 pieces have no place by sound yet, which tutti playlists make gives\n"
     found = json.loads(run("search", "piano", "--by-sound", "--json").stdout)
     assert found == {"assets": [], "more": False, "unplaced": 3}
 
