@@ -31,6 +31,7 @@ _SHORTEST: Final = 12  # hex digits by which an asset can be named, as tables an
 _ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])|(?<=-)[0-9a-f]{12}(?![0-9a-f])")
 _T = TypeVar("_T", bound=BaseModel)
 _MOST_S: Final = 4102444800  # the year 2100: what is beyond is no time in seconds
+_EARLIEST: Final = datetime(2002, 10, 1, tzinfo=UTC)  # no service kept what people heard before
 
 
 def _time(value: Any) -> datetime:
@@ -41,7 +42,7 @@ def _time(value: Any) -> datetime:
     if isinstance(value, int | float):
         if not 0 <= value < _MOST_S:  # nor is what is no number
             raise ValueError(f"{value} is no time in seconds since 1970")
-        return datetime.fromtimestamp(value, UTC)
+        return _possible(datetime.fromtimestamp(value, UTC), value)
     try:
         at = datetime.fromisoformat(value.strip())
     except ValueError:
@@ -49,9 +50,15 @@ def _time(value: Any) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"{value!r} does not say its zone; end it with Z or +02:00")
     try:
-        return at.astimezone(UTC)
+        return _possible(at.astimezone(UTC), value)
     except OverflowError:
         raise ValueError(f"{value!r} is before the year 1 or after 9999 in UTC") from None
+
+
+def _possible(at: datetime, value: Any) -> datetime:
+    if at < _EARLIEST:
+        raise ValueError(f"{value!r} is {at:%Y-%m-%d}, before anything heard was recorded ({_EARLIEST:%Y-%m-%d})")
+    return at
 
 
 def _asset(value: str) -> str:
@@ -136,7 +143,9 @@ def read_events(
         raise OrderError(Place(path), f"listening events are a {', '.join(SUFFIXES)} file")
     events: list[Event] = []
     foreign = 0
+    empty = suffix != ".json"  # an export of ListenBrainz may have nothing in it: nothing was heard
     for place, row in _rows(path, suffix):
+        empty = False
         event = _event(row, place, listener, assets)
         if event is None:
             foreign += 1
@@ -148,6 +157,8 @@ def read_events(
         if event.heard_at > now:
             raise OrderError(place, f"{event.heard_at:%Y-%m-%dT%H:%M:%SZ} has not come yet: nothing was heard then")
         events.append(event)
+    if empty:
+        raise OrderError(Place(path), "empty; listening events are a row or a line each")
     return Listening(events, foreign)
 
 

@@ -77,6 +77,14 @@ def test_an_answer_of_listenbrainzs_api_is_read_too(tmp_path):
             f"listener,asset,event,at\nann,{ONE},liked,9999-12-31T23:00:00-14:00\n",
             ":2: at: .* after 9999",
         ),
+        (
+            "a.csv",
+            f"listener,asset,event,at\nann,{ONE},liked,1900-01-01T00:00:00Z\n",
+            ":2: at: '1900-01-01T00:00:00Z' is 1900-01-01, before anything heard was recorded",
+        ),
+        ("a.csv", f"listener,asset,event,at\nann,{ONE},liked,0\n", ":2: at: 0.0 is 1970-01-01, before anything"),
+        ("a.csv", "listener,asset,event,at\n", "a.csv: empty; listening events are"),
+        ("a.jsonl", "\n", "a.jsonl: empty; listening events are"),
         ("a.json", json.dumps([listen("rain", at=10**400)]), r"listened_at: .* is no time in seconds"),
         ("a.json", json.dumps([listen("rain", at=float("nan"))]), r"listened_at: .* is no time in seconds"),
         ("a.jsonl", "7\n", "a.jsonl:1: not a JSON object"),
@@ -95,3 +103,7 @@ def test_an_answer_of_listenbrainzs_api_is_read_too(tmp_path):
 def test_what_cannot_be_used_is_refused_with_file_line_and_key(tmp_path, name, text, problem):
     with pytest.raises(OrderError, match=problem):
         read(tmp_path / name, text)
+
+
+def test_an_export_of_somebody_who_heard_nothing_is_taken(tmp_path):
+    assert read(tmp_path / "a.json", '{"payload": {"listens": []}}', listener="ann").events == []
