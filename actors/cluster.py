@@ -112,7 +112,7 @@ def _initialised(ray: Any, spec: ClusterSpec) -> Any:
     """
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         try:
-            return ray.init(**_arguments(spec))
+            return ray.init(**_arguments(spec), **_code(spec))
         except Exception as error:
             slow = type(error) is Exception and "timed out during startup" in str(error)
             if slow and attempts_left:
@@ -148,3 +148,21 @@ def _arguments(spec: ClusterSpec) -> dict[str, Any]:
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
     }
+
+
+def _code(spec: ClusterSpec) -> dict[str, Any]:
+    """Have workers import what is installed where they are, or named in PYTHONPATH, and nothing else.
+
+    Ray has them look first in the folder where the user stands and in that of the script: a folder `models` there
+    would go before ours. It does not for a client (ray://), and has no setting for it.
+    """
+    if spec.address is not None and spec.address.startswith("ray://"):
+        return {}
+    from ray.job_config import JobConfig
+
+    class AsInstalled(JobConfig):
+        def _serialize(self) -> str:
+            self._py_driver_sys_path = []
+            return super()._serialize()
+
+    return {"job_config": AsInstalled()}

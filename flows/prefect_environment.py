@@ -17,6 +17,8 @@ def prepare(api_url: str, home: Path) -> None:
         "PREFECT_CLIENT_METRICS_ENABLED": "false",
         # What its server answers while its database is away. Tried again for a minute in all, as 503 is by itself.
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+        # It begins scheduled runs with "python -m", which would import from where the user stands before anything.
+        "PYTHONSAFEPATH": "1",
     }.items():
         os.environ.setdefault(name, value)
     local = "127.0.0.1,localhost"

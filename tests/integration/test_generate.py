@@ -60,6 +60,16 @@ def test_an_order_becomes_a_catalogue_and_a_second_call_makes_nothing(installati
     assert shown["lineage"]["numeric_profile"]["backend"] == "tiny"
 
 
+def test_the_folders_where_one_stands_may_be_called_as_tutti_s_own(tutti, tmp_path):
+    for name in ("actors", "db", "flows", "models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('code of the user was run')\n")
+    order = tutti.order(ORDER.format(catalogue="elsewhere", seed=60))
+    done = tutti.run("generate", order, cwd=tmp_path, timeout=120, PYTHONSAFEPATH="1")  # as the script `tutti` has it
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "7 made, 0 reused, 0 set aside" in done.stdout
+
+
 def test_the_paths_of_an_embedded_catalogue_open_and_hold_what_the_database_says(tutti):
     made = tutti.json("generate", tutti.order(ORDER.format(catalogue="open", seed=2)))
     for asset in made["assets"]:

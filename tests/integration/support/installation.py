@@ -44,9 +44,10 @@ class Installation:
     def command(self, *arguments):
         return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
 
-    def run(self, *arguments, timeout=240, **environment):
+    def run(self, *arguments, timeout=240, cwd=None, **environment):
         return subprocess.run(
             self.command(*arguments),
+            cwd=cwd,
             env=self.environment | environment,
             capture_output=True,
             text=True,
