@@ -41,8 +41,8 @@ class ClusterSpec:
 
 
 @contextmanager
-def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
-    """Connect to Ray, or start it, for the length of the block.
+def ray_cluster(spec: ClusterSpec) -> Iterator[Path | None]:
+    """Connect to Ray, or start it, for the length of the block; give the folder of a local one's logs.
 
     A local Ray asks every connection for a token made for this process (unless Ray was imported and so configured
     before): it listens on all interfaces, whatever it is told. Its processes end with ours, whatever ends ours: the
@@ -65,14 +65,15 @@ def ray_cluster(spec: ClusterSpec) -> Iterator[None]:
         _see_that_somebody_listens(spec.address)
     import ray
 
+    _without_messages()
     if spec.address is None:
         _without_helpers()
     with _computing_with(spec.threads if spec.address is None else None):
         context = _initialised(ray, spec)
+    session = context.address_info.get("session_dir") if spec.address is None else None
     try:
-        yield
+        yield Path(session) / "logs" if session else None
     finally:
-        session = context.address_info.get("session_dir") if spec.address is None else None
         ray.shutdown()
         if session:
             shutil.rmtree(Path(session), ignore_errors=True)
@@ -88,6 +89,17 @@ def _without_helpers() -> None:
     for name in _HELPERS:
         if hasattr(Node, name):
             setattr(Node, name, lambda self, **options: None)  # noqa: ARG005
+
+
+def _without_messages() -> None:
+    """Have Ray print nothing of its own about each process that died: the pool tells it, and why.
+
+    Ray has no setting for that either.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager

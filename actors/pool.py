@@ -1,23 +1,29 @@
 """A pool of pull workers on Ray: the one place where a worker becomes a Ray actor.
 
-Ray places the workers, gives each its share of a GPU and starts it anew when its process dies. What is made and
-what is left is known to the database only, so the pool holds nothing that could be lost.
+Ray places the workers and gives each its share of a GPU; one whose process dies is started anew, unless it only dies
+while it starts. What is made and what is left is known to the database only, so the pool holds nothing that could be
+lost.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from actors.actor import WorkerActor, WorkerLife, WorkerSpec
 from actors.cluster import THREAD_VARIABLES
+from actors.deaths import cause_of_death
 from actors.errors import ClusterError, WorkersFailedError
 from actors.worker import WorkerReport
 
 _DEATHS_WITHOUT_PROGRESS: Final = 6  # for each worker; three come of one item that kills its worker
+_DEATHS_AT_START: Final = 3  # in a row, of one worker
 _STOP_GRACE_S: Final = 20.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,8 @@ class PoolSpec:
     """How many workers, and what each of them takes of its machine.
 
     `told_threads` where the cluster's processes were started for so many threads already, as those of a local Ray
-    are: then a worker can be one of the processes that Ray keeps ready.
+    are: then a worker can be one of the processes that Ray keeps ready. `logs` is the folder where those processes
+    write, if it is on this machine.
     """
 
     workers: int
@@ -33,6 +40,7 @@ class PoolSpec:
     gpus_per_worker: float
     told_threads: bool = False
     start_within_s: float = 180.0
+    logs: Path | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +50,7 @@ class _Member:
     life_asked: Any
     life: WorkerLife | None = None
     ended: bool = False
+    deaths_at_start: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +58,7 @@ class _Tally:
     reports: list[WorkerReport] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
     deaths: int = 0
+    last_cause: str = ""
 
 
 class WorkerPool:
@@ -60,25 +70,29 @@ class WorkerPool:
         self._tally = _Tally()
         self._dead_owners: list[str] = []
         self._last_progress = -1
+        self._remote: Any = None
 
     def __enter__(self) -> WorkerPool:
         import ray
 
         environment = {} if self._spec.told_threads else dict.fromkeys(THREAD_VARIABLES, str(self._spec.threads))
         as_actor: Any = ray.remote  # its types leave out what only actors take
-        remote: Any = as_actor(
+        self._remote = as_actor(
             num_cpus=self._spec.threads,
             num_gpus=self._spec.gpus_per_worker,
-            max_restarts=-1,
-            max_task_retries=-1,
+            max_restarts=0,  # Ray would not tell of deaths, nor ever give up
             max_concurrency=4,
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": environment} if environment else None,
         )(WorkerActor)
         for _ in range(self._spec.workers):
-            actor = remote.remote(self._worker)
-            self._members.append(_Member(actor, actor.run.remote(), actor.life.remote()))
+            self._members.append(_Member(*self._started()))
         return self
+
+    def _started(self) -> tuple[Any, Any, Any]:
+        """Start a worker; return it, its run, and what will be its life."""
+        actor = self._remote.remote(self._worker)
+        return actor, actor.run.remote(), actor.life.remote()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -120,7 +134,8 @@ class WorkerPool:
             self._last_progress, self._tally.deaths = made_or_failed, 0
         elif self._tally.deaths >= _DEATHS_WITHOUT_PROGRESS * self._spec.workers:
             raise WorkersFailedError(
-                f"workers died {self._tally.deaths} times without finishing anything; is there enough memory?"
+                f"workers died {self._tally.deaths} times without finishing anything; is there enough memory? "
+                f"The last: {self._tally.last_cause}"
             )
 
     def see_to_start(self, waited_s: float) -> None:
@@ -159,26 +174,44 @@ class WorkerPool:
         import ray
         from ray.exceptions import RayActorError
 
-        if not ray.wait([member.life_asked], timeout=0)[0]:
-            return  # starting, or starting anew: it will answer when it can
+        if member.life is not None or not ray.wait([member.life_asked], timeout=0)[0]:
+            return
         try:
-            life: WorkerLife = ray.get(member.life_asked)
+            member.life = ray.get(member.life_asked)
         except RayActorError:
-            return  # gone for good; its run says why
-        if member.life is not None and member.life != life:
-            self._dead_owners.append(member.life.owner)
-            self._tally.deaths += 1
-        member.life = life
-        member.life_asked = member.actor.life.remote()
+            return  # it died before it could answer; its run says so too
+        member.deaths_at_start = 0
 
     def _collect(self, member: _Member) -> None:
         import ray
         from ray.exceptions import RayActorError, RayTaskError
 
-        member.ended = True
         try:
             self._tally.reports.append(ray.get(member.run))
         except RayTaskError as error:
             self._tally.errors.append(error.cause if isinstance(error.cause, BaseException) else error)
         except RayActorError as error:
-            self._tally.errors.append(error)
+            self._start_anew(member, cause_of_death(str(error), self._spec.logs))
+            return
+        member.ended = True
+
+    def _start_anew(self, member: _Member, cause: str) -> None:
+        """Replace a worker whose process died; give it up if it died at its start some times in a row."""
+        import ray
+
+        ray.kill(member.actor, no_restart=True)  # Ray may only have lost sight of it
+        self._tally.deaths += 1
+        self._tally.last_cause = cause
+        if member.life is None:
+            member.deaths_at_start += 1
+        else:
+            self._dead_owners.append(member.life.owner)
+        if member.deaths_at_start >= _DEATHS_AT_START:
+            member.ended = True
+            self._tally.errors.append(
+                WorkersFailedError(f"a worker died {member.deaths_at_start} times while it started: {cause}")
+            )
+            return
+        _log.warning("a worker died and is started anew: %s", cause)
+        member.actor, member.run, member.life_asked = self._started()
+        member.life = None

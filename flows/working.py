@@ -94,7 +94,10 @@ def _workers(services: Services, job: Job, *, awaits_plan: bool = False) -> Iter
         gpus_per_worker=settings.gpus_per_worker or 0.0,
         told_threads=settings.ray_address is None,
     )
-    with ray_cluster(cluster), WorkerPool(pool, _worker_spec(services, job, awaits_plan)) as workers:
+    with (
+        ray_cluster(cluster) as logs,
+        WorkerPool(replace(pool, logs=logs), _worker_spec(services, job, awaits_plan)) as workers,
+    ):
         yield workers
 
 

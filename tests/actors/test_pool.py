@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_generator import TinyGenerator
+from tiny_generator import DeadlyToWorkers, TinyGenerator
 
 from actors.actor import WorkerSpec
 from actors.cluster import ClusterSpec, ray_cluster
@@ -27,8 +27,8 @@ def ray():
     """A local Ray whose workers can import the tests' generator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, IMPORTED_FROM)))
-        with ray_cluster(ClusterSpec(address=None, cpus=2)):
-            yield
+        with ray_cluster(ClusterSpec(address=None, cpus=2)) as logs:
+            yield logs
 
 
 def test_a_local_ray_starts_only_what_a_command_needs(ray):
@@ -47,7 +47,8 @@ def pool(ray, database, database_url, tmp_path):
             s3=None,
             factory=factory,
         )
-        return WorkerPool(PoolSpec(workers=workers, threads=1, gpus_per_worker=0, told_threads=True, **limits), spec)
+        limits = {"workers": workers, "threads": 1, "gpus_per_worker": 0, "told_threads": True, "logs": ray} | limits
+        return WorkerPool(PoolSpec(**limits), spec)
 
     return pool
 
@@ -108,6 +109,18 @@ def test_workers_that_only_die_end_the_run_with_an_error(plan, pool, database, m
             workers.wait(0.2)
             look(database, run_id, workers)
             workers.see_to_progress(0)
+
+
+def test_workers_that_die_at_their_start_are_given_up_and_the_cause_is_named(plan, pool, database, capfd):
+    run_id = plan(["a", "b"])
+    with pool(run_id, DeadlyToWorkers()) as workers:
+        watch(database, run_id, workers)
+        assert {type(error) for error in workers.errors} == {WorkersFailedError}
+        assert len(workers.errors) == 2
+        assert str(workers.errors[0]) == (
+            "a worker died 3 times while it started: Worker exits with an exit code 7. It wrote last: no such library"
+        )
+    assert "raylet" not in "".join(capfd.readouterr())
 
 
 def test_the_error_of_a_worker_that_cannot_go_on_is_told(plan, pool, database):
