@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from flows.cli.output import SHORT, answer, answer_json, answers_only, note, sec
 
 if TYPE_CHECKING:
     from db.database import Session
+    from db.listeners import Listener
     from db.playlists import Playlist
     from flows.services import Backend, Services
 
@@ -51,15 +52,17 @@ def make(
     with errors_told():
         from flows.playlists.placing import taste_version
 
-        _checked_date(on)
+        wanted = _checked_date(on)
         services = _services()
         taste_version(services.settings)
         services.check_given()
         with services.open() as backend, backend.database.unit_of_work() as session:
             from db.listeners import list_listeners
 
-            list_listeners(session, listener)
+            people = list_listeners(session, listener or None)
             _check_licences(session, licence or [])
+        if wanted is not None:
+            _check_due(wanted, people, services)
         told = _drive(services, on, listener or None, budget_s, catch_up, workers, licence or None)
         if as_json:
             answer_json(told)
@@ -100,10 +103,13 @@ def export(
 ) -> None:
     """Write a playlist of LISTENER as M3U8, JSPF, XSPF and a page, with its sound files beside."""
     with errors_told():
-        from flows.playlists.files import write_files
+        from flows.playlists.files import PlaylistFilesError, write_files
 
         with _kept(listener, on) as (_, backend, kept):
-            files = [str(path) for path in write_files(_whole(kept), backend.objects, to)]
+            try:
+                files = [str(path) for path in write_files(_whole(kept), backend.objects, to)]
+            except PlaylistFilesError as error:
+                raise InputError(str(error)) from error
         if as_json:
             answer_json({"listener": kept.listener, "date": str(kept.date), "files": files})
         else:
@@ -159,6 +165,16 @@ def _checked_date(text: str | None) -> date | None:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise InputError(f"--date {text!r} is no date; write 2026-05-01") from None
+
+
+def _check_due(on: date, people: Sequence[Listener], services: Services) -> None:
+    from flows.playlists.nights import DateError, check_date
+
+    people = [each for each in people if each.consented_at is not None]
+    try:
+        check_date(on, people, now=datetime.now(UTC), hour=services.settings.night_hour)
+    except DateError as error:
+        raise InputError(f"--date {on}: {error}") from None
 
 
 @contextmanager

@@ -55,7 +55,7 @@ async def nightly_playlists(
     """Make the playlists that are due and not made yet.
 
     Args:
-        date: this date (2026-05-01), due or not; otherwise every listener's newest, and those that were missed.
+        date: this date (2026-05-01), for whom it is due; else every listener's newest, and those that were missed.
         listeners: only of these.
         budget_s: seconds of new audio for each date; from the settings if not given, 0 for none.
         catch_up: how many missed nights before the newest are made up for, without new audio.

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from db.listeners import Listener
+from flows.errors import FlowError
+
+
+class DateError(FlowError):
+    """A date of which nobody is to have a playlist."""
 
 
 class ZoneError(ValueError):
@@ -67,7 +73,7 @@ def nights_due(
         now: the present, in UTC.
         hour: of the listener's clock.
         catch_up: how many missed nights before the present one are made up for.
-        only: this date instead, due or not.
+        only: this date instead, for whom it is due.
     """
     due: dict[tuple[datetime, date, bool], list[str]] = defaultdict(list)
     strange: dict[str, str] = {}
@@ -75,6 +81,8 @@ def nights_due(
         try:
             present = present_date(listener.time_zone, now, hour)
             wanted = [only] if only else [present - timedelta(days=back) for back in range(catch_up, -1, -1)]
+            if only and only > present:
+                continue
             for on in wanted:
                 moment = due_at(on, listener.time_zone, hour)
                 if moment is None or (listener.name, on) in have:
@@ -86,6 +94,23 @@ def nights_due(
             strange[listener.name] = str(error)
     nights = [Night(on, moment, tuple(sorted(names)), new) for (moment, on, new), names in sorted(due.items())]
     return nights, strange
+
+
+def check_date(on: date, listeners: Sequence[Listener], *, now: datetime, hour: int) -> None:
+    """See that a date's playlist is due for one of these listeners at least, and was not before all of them.
+
+    Raises:
+        DateError: it is due for nobody yet, or is before everybody's first.
+    """
+    present, first = [], []
+    for listener in listeners:
+        with suppress(ZoneError):  # who is named when playlists are made
+            present.append(present_date(listener.time_zone, now, hour))
+            first.append(present_date(listener.time_zone, listener.created_at, hour))
+    if present and on > max(present):
+        raise DateError(f"playlists of {on} are not due yet; the newest that are due are those of {max(present)}")
+    if first and on < min(first):
+        raise DateError(f"{on} is before the first listener was added; their first playlist is that of {min(first)}")
 
 
 def present_date(zone_name: str, now: datetime, hour: int) -> date:

@@ -76,11 +76,17 @@ def test_listeners_events_and_a_night_without_new_audio(tutti, stocked, tmp_path
     assert sum(night["playlists"] for night in told["nights"]) == 2
     assert (told["failed"], told["errors"], told["unplaced"]) == ({}, [], {})
     assert tutti.json("playlists", "make", "--budget-s", "0")["nights"] == []
+    for on, problem in (("2099-01-01", "are not due yet"), ("1900-01-01", "before the first listener was added")):
+        done = tutti.run("playlists", "make", "--date", on)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert problem in done.stderr
     done = tutti.run("playlists", "make", "--licence", "GPL")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "'GPL': no model that made anything here is under it" in done.stderr
     assert tutti.json("playlists", "replay", "ann")["same"] is True
     assert len(tutti.json("search", "a flute", "--by-sound", "--limit", "3")["assets"]) == 3
+    done = tutti.run("playlists", "export", "ann", "--to", export)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     out = tmp_path / "out"
     files = tutti.json("playlists", "export", "ann", "--to", out)["files"]
     m3u8 = next(Path(file) for file in files if file.endswith(".m3u8"))

@@ -6,7 +6,16 @@ from itertools import pairwise
 import pytest
 
 from db.listeners import Listener
-from flows.playlists.nights import ZoneError, dates_around, due_at, nights_due, present_date, zone
+from flows.playlists.nights import (
+    DateError,
+    ZoneError,
+    check_date,
+    dates_around,
+    due_at,
+    nights_due,
+    present_date,
+    zone,
+)
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -84,3 +93,28 @@ def test_a_date_can_be_asked_for_and_the_dates_looked_at_cover_every_zone():
         looked_at = set(dates_around(now, 2, None))
         found, _ = nights_due(people, set(), now=now, hour=4, catch_up=2)
         assert {night.date for night in found} <= looked_at
+
+
+def test_a_date_that_is_asked_for_is_made_for_whom_it_is_due_only():
+    people = [listener("ann", "Pacific/Kiritimati"), listener("ben", "Pacific/Pago_Pago"), listener("cat", "UTC")]
+
+    def names(on, now):
+        nights, _ = nights_due(people, set(), now=now, hour=4, catch_up=0, only=on)
+        return [name for night in nights for name in night.names]
+
+    assert names(date(2026, 5, 4), utc(2026, 5, 3, 20)) == ["ann"]
+    assert names(date(2026, 5, 4), utc(2026, 5, 5, 20)) == ["ann", "cat", "ben"]
+    assert names(date(2099, 1, 1), utc(2026, 5, 5)) == []
+
+
+def test_a_date_that_is_due_for_nobody_or_before_everybody_is_refused():
+    people = [listener("ann", "Asia/Tokyo"), listener("ben", "UTC", created_at=utc(2026, 5, 1))]
+    now = utc(2026, 5, 3, 22)  # the fourth has come in Tokyo
+    for on in (date(2020, 1, 1), date(2026, 5, 3), date(2026, 5, 4)):
+        check_date(on, people, now=now, hour=4)
+    with pytest.raises(
+        DateError, match="of 2026-05-05 are not due yet; the newest that are due are those of 2026-05-04"
+    ):
+        check_date(date(2026, 5, 5), people, now=now, hour=4)
+    with pytest.raises(DateError, match="2019-12-31 is before the first listener was added"):
+        check_date(date(2019, 12, 31), people, now=now, hour=4)
