@@ -20,6 +20,7 @@ from db.asset_types import (
 )
 from db.database import Session
 from db.errors import UnknownAssetError
+from db.prefixes import SHORTEST_PREFIX, not_one
 from db.recording import record_assets
 from db.tables import (
     asset_files,
@@ -57,18 +58,16 @@ __all__ = [
     "stream_files",
 ]
 
-_SHORTEST_PREFIX: Final = 6
-
 
 def get_asset(session: Session, id_or_prefix: str) -> Asset:
-    """Return the asset with this id, or the only one whose id begins so (at least 6 characters).
+    """Return the asset with this id, or the only one whose id begins so (at least `SHORTEST_PREFIX` digits).
 
     Raises:
         UnknownAssetError: there is none, or more than one.
     """
     found = _assets(session, _matching(id_or_prefix).limit(2))
     if len(found) != 1:
-        raise UnknownAssetError(f"{'several assets begin with' if found else 'there is no asset'} {id_or_prefix!r}")
+        raise UnknownAssetError(not_one("asset", id_or_prefix, several=bool(found)))
     return found[0]
 
 
@@ -231,7 +230,7 @@ _NEWEST: Final = (assets.c.created_at.desc(), assets.c.id)
 def _matching(id_or_prefix: str) -> Select[tuple[object, ...]]:
     """Select what has this id or begins so: a range of the primary key, as ids are hex digits."""
     wanted: ColumnElement[bool] = assets.c.id == id_or_prefix
-    if len(id_or_prefix) >= _SHORTEST_PREFIX:
+    if len(id_or_prefix) >= SHORTEST_PREFIX:
         wanted = assets.c.id.between(id_or_prefix, id_or_prefix + "g")
     return _ASSETS.where(wanted).order_by(assets.c.id)
 

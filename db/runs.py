@@ -13,12 +13,12 @@ from sqlalchemy import Row, select, text
 from db.database import Session
 from db.errors import UnknownRunError
 from db.json_values import Json
+from db.prefixes import SHORTEST_PREFIX, not_one
 from db.tables import runs
 
 RunState = Literal["running", "done", "failed", "cancelled"]
 
 PLANNING_LOCK: Final = 0x706C616E  # "plan": an advisory lock that plans and resumes take one at a time
-_SHORTEST_PREFIX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ def new_run_id() -> str:
 
 
 def get_run(session: Session, id_or_prefix: str) -> Run:
-    """Return the run with this id, or the only one whose id begins so (at least 4 characters).
+    """Return the run with this id, or the only one whose id begins so (at least `SHORTEST_PREFIX` digits).
 
     Raises:
         UnknownRunError: there is none, or more than one.
     """
     found = session.execute(select(runs).where(runs.c.id == id_or_prefix)).all()
-    if not found and len(id_or_prefix) >= _SHORTEST_PREFIX:
+    if not found and len(id_or_prefix) >= SHORTEST_PREFIX:
         found = session.execute(
             select(runs).where(runs.c.id.startswith(id_or_prefix, autoescape=True)).limit(2)
         ).all()
     if len(found) != 1:
-        raise UnknownRunError(f"{'several runs begin with' if found else 'there is no run'} {id_or_prefix!r}")
+        raise UnknownRunError(not_one("run", id_or_prefix, several=bool(found)))
     return _run(found[0])
 
 

@@ -96,7 +96,9 @@ def search(
 
 
 def show(
-    asset: Annotated[str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id.")],
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id: 4 digits or more.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Show ASSET: its files, the recipe, and everything that made it."""

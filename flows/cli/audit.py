@@ -42,7 +42,8 @@ def add_to(app: typer.Typer) -> None:
 
 def audit(
     subject: Annotated[
-        str | None, typer.Argument(metavar="SUBJECT", help="A file, or an asset (or the beginning of its id).")
+        str | None,
+        typer.Argument(metavar="SUBJECT", help="A file, or an asset (or the beginning of its id: 4 digits or more)."),
     ] = None,
     catalogue: Annotated[str | None, typer.Option(help="Audit the ledger and every asset of this catalogue.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Audit the ledger and every asset there is.")] = False,

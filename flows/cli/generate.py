@@ -82,7 +82,7 @@ def generate(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its id.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its id: 4 digits or more.")],
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -28,7 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def lineage(
-    asset: Annotated[str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id.")],
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id: 4 digits or more.")
+    ],
     to: Annotated[
         str, typer.Option(metavar="FILE", help="File to write; OpenLineage events also go to an http(s):// address.")
     ],

@@ -28,7 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def memorised(
-    asset: Annotated[str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id.")],
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="An asset, or the beginning of its id: 4 digits or more.")
+    ],
     training: Annotated[
         Path, typer.Option(help="Folder of the training of its model (OUT), with clips/ and tokens.pt.")
     ],

@@ -23,7 +23,7 @@ def recall(
         typer.Argument(
             metavar="SUBJECT",
             help="A model (name, or name@sha256:…), an input (sha256:…), a training item (its collection's name, or "
-            "the digest of a manifest), or an asset (or the beginning of its id).",
+            "the digest of a manifest), or an asset (or the beginning of its id: 4 digits or more).",
         ),
     ] = None,
     prompt: Annotated[

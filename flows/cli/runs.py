@@ -22,7 +22,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runs(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run, or the beginning of its id.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run, or the beginning of its id: 4 digits or more.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,7 +37,7 @@ def runs(
 
 
 def cancel(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its id.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its id: 4 digits or more.")],
     as_json: JsonOption = False,
 ) -> None:
     """Stop RUN: its workers end soon, what is finished is kept. `tutti resume` goes on with it."""

@@ -11,6 +11,7 @@ from typing import Final
 from db.assets import get_asset, lineage
 from db.database import Session
 from db.finding import ids_beginning
+from db.prefixes import SHORTEST_PREFIX
 from db.recalls import (
     Touched,
     assets_told,
@@ -26,7 +27,7 @@ from flows.provenance.sealing import seal
 from flows.services import Backend, Services
 from flows.shelf import asset_folder_name
 
-_ASSET: Final = re.compile(r"[0-9a-f]{6,64}")
+_ASSET: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 

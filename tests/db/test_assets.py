@@ -136,7 +136,10 @@ def test_an_asset_is_found_by_any_beginning_of_its_id_that_is_its_alone(database
     with database.unit_of_work() as session:
         for one in claims:
             assert get_asset(session, one.recipe_id[:12]).id == one.recipe_id
-        for unknown in ("", claims[0].recipe_id[:5], "0" * 64, "zzzzzz", "______", claims[0].recipe_id + "0"):
+        assert get_asset(session, claims[0].recipe_id[:4]).id == claims[0].recipe_id
+        with pytest.raises(UnknownAssetError, match="give at least 4 digits of an asset's id"):
+            get_asset(session, claims[0].recipe_id[:3])
+        for unknown in ("", claims[0].recipe_id[:3], "0" * 64, "zzzzzz", "______", claims[0].recipe_id + "0"):
             with pytest.raises(UnknownAssetError):
                 get_asset(session, unknown)
 

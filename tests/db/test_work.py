@@ -241,7 +241,9 @@ def test_finishing_adds_up_the_time_over_resumes_and_a_finished_run_stays(databa
 
 def test_a_run_is_found_by_the_beginning_of_its_id(database, plant):
     run = plant.plan(1)
-    assert run_step(database, get_run, run[:5]).id == run
+    assert run_step(database, get_run, run[:4]).id == run
+    with pytest.raises(UnknownRunError, match="give at least 4 digits of a run's id"):
+        run_step(database, get_run, run[:3])
     for unknown in ("zzzz", run[:3], "", "%%%%", run + "0"):
         with pytest.raises(UnknownRunError):
             run_step(database, get_run, unknown)
