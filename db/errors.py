@@ -92,6 +92,10 @@ class ObjectStoreError(StorageError):
     """Base of the object store's errors; bare when a folder cannot be written or a request is refused."""
 
 
+class ObjectsAddressError(ObjectStoreError):
+    """The text given is no folder, s3:// address or S3 endpoint; trying again does not help."""
+
+
 class ObjectStoreUnavailableError(ObjectStoreError):
     """The endpoint does not answer."""
 

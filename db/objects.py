@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from db.digests import StoredObject, digest_of
-from db.errors import ObjectStoreError
+from db.errors import ObjectsAddressError
 from db.local_objects import LocalObjects
 from db.records import RecordStore
 from db.s3_access import S3Access
@@ -91,12 +91,13 @@ def open_objects(spec: str | Path, access: S3Access | None = None) -> ObjectStor
     """Return the store that `spec` names: a folder, or s3://bucket[/prefix]. Nothing is touched yet.
 
     Raises:
-        ObjectStoreError: the spec is neither, or an S3 spec has no credentials.
+        ObjectsAddressError: the spec is neither, or the endpoint is none.
+        ObjectCredentialsError: an S3 spec has no credentials.
     """
     if "://" not in str(spec):
         return LocalObjects(Path(spec))
     if (match := _S3.fullmatch(str(spec))) is None:
-        raise ObjectStoreError(f"{spec}: objects go into a folder or s3://bucket[/prefix]")
+        raise ObjectsAddressError(f"{spec}: objects go into a folder or s3://bucket[/prefix]")
     from db.s3_objects import S3Objects  # minio's client: a quarter of what a command that reads would import
 
     return S3Objects(match["bucket"], access or S3Access(), prefix=match["prefix"] or "")

@@ -25,6 +25,7 @@ from db.errors import (
     MissingBucketError,
     MissingObjectError,
     ObjectCredentialsError,
+    ObjectsAddressError,
     ObjectStoreError,
     ObjectStoreUnavailableError,
 )
@@ -44,7 +45,7 @@ class S3Objects:
             raise ObjectCredentialsError(f"s3://{bucket} needs an access key and a secret key")
         endpoint = urlsplit(access.endpoint or "https://s3.amazonaws.com")
         if endpoint.scheme not in ("http", "https") or not endpoint.netloc or endpoint.path.strip("/"):
-            raise ObjectStoreError(f"{access.endpoint!r} is no S3 endpoint: write http(s)://host:port")
+            raise ObjectsAddressError(f"{access.endpoint!r} is no S3 endpoint: write http(s)://host:port")
         self._endpoint = endpoint.geturl()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -58,7 +59,7 @@ class S3Objects:
                 http_client=_http(),
             )
         except ValueError as error:
-            raise ObjectStoreError(f"{access.endpoint!r} is no S3 endpoint: {error}") from error
+            raise ObjectsAddressError(f"{access.endpoint!r} is no S3 endpoint: {error}") from error
         self._senders = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="s3")
 
     @property

@@ -67,6 +67,7 @@ def exit_code(error: Exception) -> int:
     from db.errors import (
         DatabaseUrlError,
         ListenerExistsError,
+        ObjectsAddressError,
         StorageError,
         UnknownAssetError,
         UnknownCatalogueError,
@@ -78,7 +79,9 @@ def exit_code(error: Exception) -> int:
 
     if isinstance(error, OrderError | SettingsError | InputError | KeysError):
         return WRONG_INPUT
-    if isinstance(error, UnknownAssetError | UnknownCatalogueError | UnknownRunError | DatabaseUrlError):
+    if isinstance(error, UnknownAssetError | UnknownCatalogueError | UnknownRunError):
+        return WRONG_INPUT
+    if isinstance(error, DatabaseUrlError | ObjectsAddressError):
         return WRONG_INPUT
     if isinstance(error, ListenerExistsError | UnknownListenerError | UnknownPlaylistError):
         return WRONG_INPUT

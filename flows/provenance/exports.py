@@ -26,7 +26,11 @@ _BOX: Final = (220, 40)
 
 
 class ExportError(FlowError):
-    """A lineage that cannot be written."""
+    """A lineage that cannot be written where it was to be."""
+
+
+class BackendError(FlowError):
+    """An OpenLineage backend does not answer, or refuses an event."""
 
 
 def export_lineage(auditor: Auditor, id_or_prefix: str, form: str, to: Path) -> str:
@@ -50,7 +54,8 @@ def send_lineage(auditor: Auditor, id_or_prefix: str, url: str) -> str:
     """Send an asset's lineage as OpenLineage events to where a backend takes them; return the asset's id.
 
     Raises:
-        ExportError: the backend does not answer, or refuses an event.
+        ExportError: the address is none.
+        BackendError: the backend does not answer, or refuses an event.
         UnknownAssetError: there is no such asset.
     """
     with auditor.backend.database.unit_of_work() as session:
@@ -58,8 +63,10 @@ def send_lineage(auditor: Auditor, id_or_prefix: str, url: str) -> str:
     for event in openlineage_events(known).splitlines():
         try:
             httpx.post(url, content=event, headers={"Content-Type": "application/json"}).raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ExportError(f"{url} does not take the events: {error}") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ExportError(f"{url} is no address: {error}") from None
+        except httpx.HTTPError as error:
+            raise BackendError(f"{url} does not take the events: {error}") from None
     return known.asset.id
 
 

@@ -145,6 +145,10 @@ def test_a_catalogue_can_be_listed_searched_and_exported(installation, tmp_path)
     assert installation.run("export", "exported", "--to", tmp_path / "o", "--format", "mp3").returncode == 2
     assert installation.run("export", "no-such", "--to", tmp_path / "o").returncode == 2
 
+    nobody = ("lineage", rows[0]["id"], "--as", "openlineage", "--to", "http://127.0.0.1:9/x")
+    done = installation.run(*nobody)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+
 
 def test_a_cancelled_run_ends_and_can_be_resumed(tutti):
     order = tutti.order("catalogue: long\nmodel: tiny\ntracks: [{prompt: endless, count: 120}]\n")

@@ -168,6 +168,7 @@ def test_a_home_that_cannot_be_written_is_refused(home, monkeypatch, path):
         ("TUTTI_DATABASE_URL", "postgresql://u@127.0.0.1:1/d", 3),
         ("TUTTI_OBJECTS", "file/below", 3),
         ("TUTTI_OBJECTS", "s3://bucket", 3),
+        ("TUTTI_OBJECTS", "s3://UPPER", 2),
         ("PREFECT_API_URL", "http://127.0.0.1:1/api", 3),
         ("TUTTI_WORKERS", "none", 2),
     ],

@@ -12,7 +12,7 @@ from sounding import checks
 from flows.keys import read_verifier
 from flows.provenance.audits import audit_bundle
 from flows.provenance.evidence import BundleError, read_bundle
-from flows.provenance.exports import ExportError, export_lineage, send_lineage
+from flows.provenance.exports import BackendError, export_lineage, send_lineage
 
 
 @pytest.fixture
@@ -111,10 +111,10 @@ def test_openlineage_events_are_sent_to_an_address_and_a_refusal_is_told(place, 
         url = f"http://127.0.0.1:{server.server_port}/api/v1/"
         assert send_lineage(place.auditor(), assets[1].id[:12], f"{url}lineage") == assets[1].id
         assert [event["job"]["name"] for event in taken] == ["score.compose", "score.mark"]
-        with pytest.raises(ExportError, match="404"):
+        with pytest.raises(BackendError, match="404"):
             send_lineage(place.auditor(), assets[1].id, f"{url}elsewhere")
         server.shutdown()
-    with pytest.raises(ExportError, match="does not take"):
+    with pytest.raises(BackendError, match="does not take"):
         send_lineage(place.auditor(), assets[1].id, url)
 
 
