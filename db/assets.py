@@ -48,6 +48,7 @@ __all__ = [
     "asset_file",
     "assets_from",
     "assets_with_ids",
+    "catalogues_of",
     "get_asset",
     "lineage",
     "lineages",
@@ -74,6 +75,20 @@ def get_asset(session: Session, id_or_prefix: str) -> Asset:
 def assets_with_ids(session: Session, ids: Sequence[str]) -> list[Asset]:
     """Return those of these assets that there are, in no order."""
     return _assets(session, _ASSETS.where(assets.c.id.in_(list(ids))))
+
+
+def catalogues_of(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of the catalogues that each of these assets is in, sorted; none for one that is in none."""
+    found: dict[str, list[str]] = {each: [] for each in ids}
+    query = (
+        select(run_items.c.recipe_id, runs.c.catalogue)
+        .distinct()
+        .join(runs, runs.c.id == run_items.c.run_id)
+        .where(run_items.c.recipe_id.in_(list(ids)))
+    )
+    for asset_id, catalogue in session.execute(query).tuples():
+        found[asset_id].append(catalogue)
+    return {each: sorted(names) for each, names in found.items()}
 
 
 def list_assets(session: Session, where: AssetFilter) -> list[Asset]:

@@ -1,4 +1,4 @@
-"""What a run came to: the answer of `tutti generate`."""
+"""What a run came to: the answer of `tutti generate` and `tutti resume`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from db.assets import Asset, AssetFilter, list_assets
+from db.assets import Asset, AssetFile, AssetFilter, list_assets
 from db.runs import get_run
 from db.work import SetAside, list_set_aside, progress
 from flows.services import Backend, Services
@@ -16,7 +16,7 @@ from flows.shelf import asset_folder_name, first_file
 
 @dataclass(frozen=True, slots=True)
 class AssetLine:
-    """An asset as an answer lists it; `path` opens."""
+    """An asset as an answer lists it; `path` is the file that opens it: see `place`."""
 
     id: str
     path: str
@@ -28,7 +28,10 @@ class AssetLine:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run: planned = made + reused + failed once it is done."""
+    """A run after a call of a command: planned = made + reused + failed once it is done.
+
+    `made` and `wall_s` are of that call, and `reused` is what was there before it; the rest is of the whole run.
+    """
 
     run: str
     catalogue: str
@@ -48,8 +51,17 @@ class RunSummary:
         return values
 
 
-def summarise(services: Services, backend: Backend, run_id: str, wall_s: float) -> RunSummary:
+def summarise(
+    services: Services, backend: Backend, run_id: str, wall_s: float, there: int | None = None
+) -> RunSummary:
     """Return what a run came to, with every asset of it.
+
+    Args:
+        services: with the settings.
+        backend: where the rows and objects are.
+        run_id: the run.
+        wall_s: how long the call took.
+        there: how many pieces of the run were there before the call; of a new run, those it reused.
 
     Raises:
         StorageError: the database cannot be asked.
@@ -59,13 +71,14 @@ def summarise(services: Services, backend: Backend, run_id: str, wall_s: float) 
         now = progress(session, run_id)
         assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
         set_aside = list_set_aside(session, run_id) if now.failed else []
-    lines = [line(services, backend, run.catalogue, asset) for asset in assets]
+    before = run.reused if there is None else there
+    lines = [line(services, backend, [run.catalogue], asset) for asset in assets]
     return RunSummary(
         run=run_id,
         catalogue=run.catalogue,
         planned=run.planned,
-        made=now.done - run.reused,
-        reused=run.reused,
+        made=now.done - before,
+        reused=before,
         failed=now.failed,
         wall_s=round(wall_s, 3),
         audio_s=round(sum(each.duration_s for each in lines), 3),
@@ -74,10 +87,14 @@ def summarise(services: Services, backend: Backend, run_id: str, wall_s: float) 
     )
 
 
-def line(services: Services, backend: Backend, catalogue: str | None, asset: Asset) -> AssetLine:
-    """Describe an asset: where the file lies that one opens first, on the shelf or else in the store."""
-    path: Path | None = None
-    if catalogue is not None and services.has_shelves:
-        path = services.shelf(catalogue) / asset_folder_name(asset) / first_file(asset).name
-    where = str(path) if path and path.is_file() else backend.objects.locate(first_file(asset).digest)
+def line(services: Services, backend: Backend, catalogues: Sequence[str], asset: Asset) -> AssetLine:
+    """Describe an asset that is in these catalogues."""
+    where = place(services, backend, catalogues, asset, first_file(asset))
     return AssetLine(asset.id, where, asset.prompt, asset.seed, asset.duration_s, asset.digest)
+
+
+def place(services: Services, backend: Backend, catalogues: Sequence[str], asset: Asset, file: AssetFile) -> str:
+    """Return where a file of an asset lies: under its name on the first shelf that has it, else its object."""
+    shelves = [services.shelf(catalogue) for catalogue in catalogues] if services.has_shelves else []
+    paths = [shelf / asset_folder_name(asset) / Path(file.name).name for shelf in shelves]
+    return next((str(path) for path in paths if path.is_file()), backend.objects.locate(file.digest))

@@ -120,6 +120,7 @@ def _answer_assets(
     find: Callable[[Session], _Found], limit: int, how_to_see_more: str, as_json: bool, named: str | None = None
 ) -> None:
     """Answer with what is found, `limit` assets at most (0: all); `named` is what must be there to be asked about."""
+    from db.assets import catalogues_of
     from flows.cli.backend import opened
 
     with opened() as parts:
@@ -131,7 +132,9 @@ def _answer_assets(
             services, backend = parts
             with backend.database.unit_of_work() as session:
                 found = find(session)
-            lines = [_line(services, backend, each) for each in found.assets[: limit or None]]
+                shown = found.assets[: limit or None]
+                among = catalogues_of(session, [each.id for each in shown])
+            lines = [_line(services, backend, among[each.id], each) for each in shown]
     more = len(found.assets) > len(lines)
     if as_json:
         told: dict[str, Any] = {"assets": lines, "more": more}
@@ -149,21 +152,27 @@ def _answer_assets(
         note(f"{pieces} {verb} no place by sound yet, which tutti playlists make gives")
 
 
-def _line(services: Services, backend: Backend, asset: Asset) -> dict[str, Any]:
+def _line(services: Services, backend: Backend, catalogues: Sequence[str], asset: Asset) -> dict[str, Any]:
     from flows.summary import line
 
-    described = asdict(line(services, backend, None, asset))
+    described = asdict(line(services, backend, catalogues, asset))
     return described | {"kind": asset.kind, "model": asset.model_name, "created_at": asset.created_at.isoformat()}
 
 
 def _described(services: Services, backend: Backend, known: Lineage) -> dict[str, Any]:
-    from flows.summary import line
+    from flows.summary import line, place
 
     asset = known.asset
-    catalogue = known.catalogues[0] if known.catalogues else None
-    files = [asdict(file) | {"path": backend.objects.locate(file.digest)} for file in asset.files]
+    files = [
+        asdict(file)
+        | {
+            "path": place(services, backend, known.catalogues, asset, file),
+            "object": backend.objects.locate(file.digest),
+        }
+        for file in asset.files
+    ]
     stages = [asdict(stage) | {"started_at": stage.started_at.isoformat()} for stage in known.stages]
-    return asdict(line(services, backend, catalogue, asset)) | {
+    return asdict(line(services, backend, known.catalogues, asset)) | {
         "kind": asset.kind,
         "model": {"name": asset.model_name, "digest": asset.model_digest},
         "created_at": asset.created_at.isoformat(),

@@ -89,6 +89,7 @@ def resume(
     """Go on with RUN: make what is missing, and try again what was set aside."""
     with errors_told():
         from db.runs import get_run
+        from db.work import progress
         from flows.services import Services
         from flows.settings import load_settings
 
@@ -99,13 +100,14 @@ def resume(
         services.check_given()
         with services.open() as backend, backend.database.unit_of_work() as session:
             run_id = get_run(session, run).id
+            there = progress(session, run_id).done
 
         def start() -> Coroutine[Any, Any, Any]:
             from flows.catalogue import resume_catalogue
 
             return driven(resume_catalogue)(run_id, workers)
 
-        _make(services, run_id, start, began, as_json)
+        _make(services, run_id, start, began, as_json, there=there)
 
 
 def driven(flow: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -130,8 +132,12 @@ def _make(
     as_json: bool,
     order: Order | None = None,
     workers_ahead: Callable[[], AbstractContextManager[WorkerPool]] | None = None,
+    there: int | None = None,
 ) -> None:
-    """Start what is needed, side by side as far as can be, drive the flow and say what came of it."""
+    """Start what is needed, side by side as far as can be, drive the flow and say what came of it.
+
+    `there` is how many pieces of a run that is resumed there are already.
+    """
     from flows.cli.progress import progress_bar
     from flows.handover import Handover, handing_over
     from flows.prefect_environment import prepare
@@ -151,7 +157,7 @@ def _make(
             with handing_over(Handover(order, pool)):
                 asyncio.run(start())
     with services.open() as backend:
-        summary = summarise(services, backend, run_id, time.monotonic() - began)
+        summary = summarise(services, backend, run_id, time.monotonic() - began, there)
     if as_json:
         answer_json(summary.as_json())
     else:
@@ -170,8 +176,9 @@ def _show(summary: RunSummary) -> None:
     if len(summary.assets) > _LISTED:
         answer(f"… and {len(summary.assets) - _LISTED} more: tutti list --run {summary.run} --limit 0")
     answer(
-        f"run {summary.run}: {summary.made} made, {summary.reused} reused, {summary.failed} set aside; "
-        f"{summary.audio_s:.0f} s of music in {summary.wall_s:.1f} s; catalogue {summary.catalogue}"
+        f"run {summary.run}: {summary.made} made, {summary.reused} reused, {summary.failed} set aside "
+        f"in {summary.wall_s:.1f} s; {len(summary.assets)} pieces, {summary.audio_s:.0f} s of music in all; "
+        f"catalogue {summary.catalogue}"
     )
 
 

@@ -119,16 +119,22 @@ def test_a_poisoned_item_is_set_aside_and_the_others_are_made(installation):
     again = installation.run("resume", made["run"][:6])  # tried again, and in vain
     assert again.returncode == 1
     assert "set aside" in again.stderr and "this prompt cannot be made: poison" in again.stderr
+    assert "0 made, 5 reused, 2 set aside" in again.stdout and "5 pieces, 150 s of music in all" in again.stdout
 
 
 def test_a_catalogue_can_be_listed_searched_and_exported(installation, tmp_path):
     made = installation.json("generate", installation.order(ORDER.format(catalogue="exported", seed=5)))
     ids = {asset["id"] for asset in made["assets"]}
     listed = installation.json("list", "--catalogue", "exported")["assets"]
-    assert {asset["id"] for asset in listed} == ids
+    paths = {asset["id"]: asset["path"] for asset in made["assets"]}
+    assert {asset["id"]: asset["path"] for asset in listed} == paths
     found = installation.json("search", "bright piano", "--limit", "100")["assets"]
     assert {asset["prompt"] for asset in found} == {"bright piano"}
     assert len(ids & {asset["id"] for asset in found}) == 3
+    assert paths.items() >= {asset["id"]: asset["path"] for asset in found if asset["id"] in ids}.items()
+    shown = installation.json("show", listed[0]["id"])
+    opened = [file["path"] for file in shown["files"] if file["role"] == "musicxml"]
+    assert opened == [shown["path"]] == [paths[shown["id"]]]
 
     done = installation.json("export", "exported", "--to", tmp_path / "out", "--format", "midi")
     assert (done["assets"], done["files"], done["written"]) == (7, 14, 14)  # each with its manifest
@@ -169,7 +175,7 @@ def test_an_asset_whose_object_is_gone_is_told(new_installation):
     order = tutti.order("catalogue: holes\nmodel: tiny\ntracks: [{prompt: one}]\n")
     made = tutti.json("generate", order)
     shown = tutti.json("show", made["assets"][0]["id"])
-    Path(shown["files"][0]["path"]).unlink()
+    Path(shown["files"][0]["object"]).unlink()
     again = tutti.run("generate", order)
     assert again.returncode == 3
     assert f"asset {shown['id'][:12]} misses its" in again.stderr

@@ -63,7 +63,7 @@ def test_a_run_survives_the_death_of_an_actor_of_postgres_and_of_the_driver(new_
     ]
     for asset in tutti.json("list", "--run", run, "--limit", "0")["assets"][:5]:
         for file in tutti.json("show", asset["id"])["files"]:
-            assert Path(file["path"]).stat().st_size == file["bytes"]
+            assert Path(file["object"]).stat().st_size == file["bytes"]
     for (digest,) in tutti.query("SELECT DISTINCT digest FROM asset_files"):
         sha = digest.removeprefix("sha256:")
         assert list((tutti.home / "objects").rglob(f"*{sha[2:]}*")), f"{digest} has no object"

@@ -60,8 +60,8 @@ def test_a_piece_is_made_after_a_melody_by_each_model_that_follows_one(followed)
     told, untold = followed
     assert told["recipe"]["controls"] == {"melody": DIGEST}
     assert soundfile.info(Path(told["path"])).duration == pytest.approx(2.0)
-    assert {each["path"] for each in told["files"] if each["role"] == "codes"} != {
-        each["path"] for each in untold["files"] if each["role"] == "codes"
+    assert {each["digest"] for each in told["files"] if each["role"] == "codes"} != {
+        each["digest"] for each in untold["files"] if each["role"] == "codes"
     }
 
 
