@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, false, func, select, text
 
 from db.database import Session
 from db.errors import UnknownRunError
@@ -16,7 +16,7 @@ from db.json_values import Json
 from db.prefixes import SHORTEST_PREFIX, not_one
 from db.tables import runs
 
-RunState = Literal["running", "done", "failed", "cancelled"]
+RunState = Literal["running", "stopped", "done", "failed", "cancelled"]
 
 PLANNING_LOCK: Final = 0x706C616E  # "plan": an advisory lock that plans and resumes take one at a time
 
@@ -33,7 +33,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as recorded. `running` also means interrupted: nobody may be working on it."""
+    """A run as recorded. One that is `running` and not `is_driven` was interrupted: its process is gone."""
 
     id: str
     catalogue: str
@@ -46,6 +46,14 @@ class Run:
     wall_s: float | None
     planned: int
     reused: int
+    is_driven: bool
+
+
+# Every field of Run, under the fields' names.
+_RUNS: Final = select(
+    *(column for column in runs.c if column.name not in ("driver", "driven_until")),
+    func.coalesce(runs.c.driven_until > func.now(), false()).label("is_driven"),
+)
 
 
 def new_run_id() -> str:
@@ -59,11 +67,9 @@ def get_run(session: Session, id_or_prefix: str) -> Run:
     Raises:
         UnknownRunError: there is none, or more than one.
     """
-    found = session.execute(select(runs).where(runs.c.id == id_or_prefix)).all()
+    found = session.execute(_RUNS.where(runs.c.id == id_or_prefix)).all()
     if not found and len(id_or_prefix) >= SHORTEST_PREFIX:
-        found = session.execute(
-            select(runs).where(runs.c.id.startswith(id_or_prefix, autoescape=True)).limit(2)
-        ).all()
+        found = session.execute(_RUNS.where(runs.c.id.startswith(id_or_prefix, autoescape=True)).limit(2)).all()
     if len(found) != 1:
         raise UnknownRunError(not_one("run", id_or_prefix, several=bool(found)))
     return _run(found[0])
@@ -71,7 +77,7 @@ def get_run(session: Session, id_or_prefix: str) -> Run:
 
 def list_runs(session: Session, limit: int = 50) -> list[Run]:
     """Return the newest runs, newest first."""
-    newest = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+    newest = _RUNS.order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
     return [_run(row) for row in session.execute(newest)]
 
 
@@ -93,8 +99,48 @@ def fail_run(session: Session, run_id: str, wall_s: float, error: str) -> Run:
     return _close(session, run_id, "failed", wall_s, error)
 
 
+def take_run(session: Session, run_id: str, driver: str, lease_s: float) -> None:
+    """Note that the process `driver` drives this run from now on, whoever did, and does so for `lease_s`."""
+    session.execute(
+        text("""
+            UPDATE runs SET driver = :driver, driven_until = now() + make_interval(secs => :lease) WHERE id = :run
+        """),
+        {"run": run_id, "driver": driver, "lease": lease_s},
+    )
+
+
+def drive_run(session: Session, run_id: str, driver: str, spent_s: float, lease_s: float) -> None:
+    """Note that a process has spent `spent_s` more on this run, and if it took it last, drives it for `lease_s`."""
+    session.execute(
+        text("""
+            UPDATE runs
+            SET wall_s = coalesce(wall_s, 0) + :spent,
+                driven_until = CASE WHEN driver = :driver THEN now() + make_interval(secs => :lease)
+                    ELSE driven_until END
+            WHERE id = :run
+        """),
+        {"run": run_id, "driver": driver, "spent": spent_s, "lease": lease_s},
+    )
+
+
+def stop_run(session: Session, run_id: str, driver: str, wall_s: float) -> Run:
+    """Mark a running run as stopped, if `driver` took it last, adding `wall_s` to the time; it can be resumed.
+
+    Raises:
+        UnknownRunError: no run has this id.
+    """
+    session.execute(
+        text("""
+            UPDATE runs SET state = 'stopped', finished_at = now(), wall_s = coalesce(wall_s, 0) + :wall
+            WHERE id = :run AND state = 'running' AND driver = :driver
+        """),
+        {"run": run_id, "driver": driver, "wall": wall_s},
+    )
+    return _exactly(session, run_id)
+
+
 def cancel_run(session: Session, run_id: str) -> Run:
-    """Stop handing out this run's items; a done run stays done.
+    """Stop handing out this run's items, also of one that was stopped; a done run stays done.
 
     Items that another running run wants as well are still made there.
 
@@ -110,14 +156,13 @@ def resume_run(session: Session, run_id: str) -> Run:
     Raises:
         UnknownRunError: no run has this id.
     """
-    changed = session.execute(
-        text("UPDATE runs SET state = 'running', error = NULL, finished_at = NULL WHERE id = :run RETURNING *"),
+    session.execute(
+        text("UPDATE runs SET state = 'running', error = NULL, finished_at = NULL WHERE id = :run"),
         {"run": run_id},
-    ).one_or_none()
-    if changed is None:
-        raise UnknownRunError(f"there is no run {run_id!r}")
+    )
+    resumed = _exactly(session, run_id)
     queue_failed_again(session, run_id)
-    return _run(changed)
+    return resumed
 
 
 def queue_failed_again(session: Session, run_id: str) -> None:
@@ -151,11 +196,15 @@ def _close(session: Session, run_id: str, state: RunState, wall_s: float, error:
         text("""
             UPDATE runs
             SET state = :state, error = :error, finished_at = now(), wall_s = coalesce(wall_s, 0) + :wall
-            WHERE id = :run AND state = 'running'
+            WHERE id = :run AND (state = 'running' OR state = 'stopped' AND :state = 'cancelled')
         """),
         {"run": run_id, "state": state, "error": error, "wall": wall_s},
     )
-    row = session.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    return _exactly(session, run_id)
+
+
+def _exactly(session: Session, run_id: str) -> Run:
+    row = session.execute(_RUNS.where(runs.c.id == run_id)).one_or_none()
     if row is None:
         raise UnknownRunError(f"there is no run {run_id!r}")
     return _run(row)

@@ -100,7 +100,9 @@ runs = Table(
     Column("wall_s", Double),  # summed over resumes
     Column("planned", BigInteger, nullable=False),
     Column("reused", BigInteger, nullable=False),
-    _one_of("state", "running", "done", "failed", "cancelled"),
+    Column("driver", String(12)),  # the process that took it last, to work it off
+    Column("driven_until", _TIME),  # by that process, as far as it has said
+    _one_of("state", "running", "stopped", "done", "failed", "cancelled"),
 )
 
 recipes = Table(

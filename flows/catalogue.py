@@ -8,8 +8,8 @@ resumed by another.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,10 +17,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from db.assets import AssetFilter, list_assets, stream_files
-from db.database import Database
+from db.database import Database, Session
+from db.errors import StorageError
 from db.model_versions import register_version
 from db.planning import PlannedRecipe, plan_run
-from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run
+from db.runs import NewRun, fail_run, finish_run, get_run, new_run_id, resume_run, stop_run
+from flows.driving import Driver
 from flows.errors import InterruptedRunError, RunCancelledError, ServiceError, VerificationError
 from flows.handover import handed_over
 from flows.inputs import store_missing
@@ -35,6 +37,8 @@ from flows.settings import load_settings
 from flows.shelf import shelve
 from flows.stopping import StopRequest, stop_on_signals
 from flows.working import Job, work_off
+
+_log = logging.getLogger(__name__)
 
 
 @flow(name="generate-catalogue", persist_result=False)
@@ -71,16 +75,20 @@ async def resume_catalogue(run_id: str, workers: int | None = None) -> dict[str,
 async def _make(
     services: Services, backend: Backend, run_id: str, model: str, workers: int | None, stop: StopRequest
 ) -> dict[str, int]:
-    began = time.monotonic()
-    try:
-        counts = await run(services, backend, run_id, model, workers, stop)
-        await verify(services, backend, run_id)
-        await publish(services, backend, run_id, began)
-    except InterruptedRunError:
-        raise
-    except Exception as error:
-        _note_failure(backend.database, run_id, began, error)
-        raise
+    with Driver(backend.database, run_id, services.settings.lease_s) as driver:
+        try:
+            counts = await run(services, backend, run_id, model, workers, stop)
+            await verify(services, backend, run_id)
+            await publish(services, backend, run_id, driver)
+        except (InterruptedRunError, RunCancelledError) as error:
+            _shelve_finished(services, backend, run_id)
+            if isinstance(error, InterruptedRunError):
+                _note_end(driver, error, lambda session, spent_s: stop_run(session, run_id, driver.name, spent_s))
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"[:2000]
+            _note_end(driver, error, lambda session, spent_s: fail_run(session, run_id, spent_s, why))
+            raise
     return counts
 
 
@@ -116,9 +124,9 @@ async def verify(services: Services, backend: Backend, run_id: str) -> None:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-async def publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
+async def publish(services: Services, backend: Backend, run_id: str, driver: Driver) -> None:
     """Put the assets on the catalogue's shelf, close the run, and sign the ledger as it is then."""
-    await asyncio.to_thread(patiently, services, lambda: _publish(services, backend, run_id, began))
+    await asyncio.to_thread(patiently, services, lambda: _publish(services, backend, run_id, driver))
 
 
 def _plan(
@@ -159,9 +167,9 @@ def _resumed(backend: Backend, run_id: str) -> str:
 
 def _explain_open_items(database: Database, run_id: str, number: int) -> NoReturn:
     with database.unit_of_work() as session:
-        cancelled = get_run(session, run_id).state == "cancelled"
-    if cancelled:
-        raise RunCancelledError(f"run {run_id} was cancelled, {number} items are left: tutti resume {run_id}")
+        state = get_run(session, run_id).state
+    if state in ("cancelled", "stopped"):
+        raise RunCancelledError(f"run {run_id} was {state}, {number} items are left: tutti resume {run_id}")
     raise ServiceError(f"the workers ended with {number} items still to be made: tutti resume {run_id}")
 
 
@@ -173,20 +181,31 @@ def _verify(backend: Backend, run_id: str) -> None:
                 raise VerificationError(f"asset {asset_id[:12]} misses its {file.role}: there is no {where}")
 
 
-def _publish(services: Services, backend: Backend, run_id: str, began: float) -> None:
+def _publish(services: Services, backend: Backend, run_id: str, driver: Driver) -> None:
+    _shelve(services, backend, run_id)
+    driver.count(lambda session, spent_s: finish_run(session, run_id, spent_s))
+    seal(services, backend)
+
+
+def _shelve(services: Services, backend: Backend, run_id: str) -> None:
+    """Put the run's assets on its catalogue's shelf."""
     if services.has_shelves:
         with backend.database.unit_of_work() as session:
             assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
             catalogue = get_run(session, run_id).catalogue
         shelve(services.shelf(catalogue), assets, backend.objects)
-    with backend.database.unit_of_work() as session:
-        finish_run(session, run_id, time.monotonic() - began)
-    seal(services, backend)
 
 
-def _note_failure(database: Database, run_id: str, began: float, error: Exception) -> None:
+def _shelve_finished(services: Services, backend: Backend, run_id: str) -> None:
+    """Put what a run that is stopped or cancelled has finished on the shelf, if that can be done now."""
     try:
-        with database.unit_of_work() as session:
-            fail_run(session, run_id, time.monotonic() - began, f"{type(error).__name__}: {error}"[:2000])
+        _shelve(services, backend, run_id)
+    except (OSError, StorageError) as error:  # it is in the store all the same, and shelved when the run is resumed
+        _log.warning("what was finished could not be put into the catalogue's folder: %s", error)
+
+
+def _note_end(driver: Driver, error: Exception, close: Callable[[Session, float], object]) -> None:
+    try:
+        driver.count(close)
     except Exception as second:  # the first error is the one to tell
-        error.add_note(f"and the run could not be marked as failed: {second}")
+        error.add_note(f"and the end of the run could not be noted: {second}")

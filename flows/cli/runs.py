@@ -28,7 +28,10 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List runs, newest first, or show one RUN with what was set aside."""
+    """List runs, newest first, or show one RUN with what was set aside.
+
+    A run is running, done, failed, cancelled, stopped (by a signal), or interrupted: what drove it was killed.
+    """
     with errors_told():
         if run is None:
             _list(limit, as_json)
@@ -127,7 +130,7 @@ def _described(session: Session, run: Run) -> dict[str, Any]:
     return {
         "run": run.id,
         "catalogue": run.catalogue,
-        "state": run.state,
+        "state": "interrupted" if run.state == "running" and not run.is_driven else run.state,
         "planned": run.planned,
         "reused": run.reused,
         "done": now.done,

@@ -187,7 +187,7 @@ class NightWork:
             except UnknownRunError:
                 plan_pieces(self.backend.database, run_id, own)
                 state = "running"
-            if state in ("running", "failed"):
+            if state in ("running", "stopped", "failed"):
                 open_runs.append(run_id)
         return open_runs
 

@@ -8,7 +8,16 @@ from sqlalchemy import text
 
 from db.assets import record_assets
 from db.errors import UnknownRunError
-from db.runs import cancel_run, fail_run, finish_run, get_run, resume_run
+from db.runs import (
+    cancel_run,
+    drive_run,
+    fail_run,
+    finish_run,
+    get_run,
+    resume_run,
+    stop_run,
+    take_run,
+)
 from db.work import (
     MAX_ATTEMPTS,
     Failure,
@@ -217,6 +226,32 @@ def test_a_resumed_run_goes_on_and_tries_again_what_was_set_aside(database, plan
     assert [(one.recipe_id, one.attempt) for one in take(database, run)] == [
         (identity, 1) for identity in plant.ids(2, 3)
     ]
+
+
+def test_a_run_is_driven_for_a_lease_by_whom_it_was_taken_last_and_only_they_stop_it(database, plant):
+    run = plant.plan(1, 2)
+    assert not run_step(database, get_run, run).is_driven
+    run_step(database, take_run, run, "first", 60.0)
+    assert run_step(database, get_run, run).is_driven
+    run_step(database, take_run, run, "second", 0.0)
+    run_step(database, drive_run, run, "first", 1.0, 60.0)
+    assert not run_step(database, get_run, run).is_driven, "the one who has it says nothing"
+    run_step(database, drive_run, run, "second", 2.0, 60.0)
+    assert run_step(database, stop_run, run, "first", 0.5).state == "running"
+    stopped = run_step(database, stop_run, run, "second", 0.5)
+    assert (stopped.state, stopped.wall_s, stopped.finished_at is None) == ("stopped", 3.5, False)
+    assert take(database, run) == []
+    assert run_step(database, finish_run, run, 1.0).state == "stopped"
+    assert run_step(database, resume_run, run).state == "running"
+    assert len(take(database, run)) == 2
+
+
+def test_a_run_that_was_stopped_can_be_cancelled_and_keeps_its_time(database, plant):
+    run = plant.plan(1)
+    run_step(database, take_run, run, "driver", 60.0)
+    run_step(database, stop_run, run, "driver", 2.5)
+    cancelled = run_step(database, cancel_run, run)
+    assert (cancelled.state, cancelled.wall_s) == ("cancelled", 2.5)
 
 
 def test_an_item_whose_work_ended_while_its_plan_was_being_written_is_closed(database, plant):

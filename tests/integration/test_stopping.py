@@ -2,9 +2,10 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
-from installation import ray_processes, runs
+from installation import ray_processes, runs, wait_for
 
 ORDER = "catalogue: {name}\nmodel: tiny\nseed: {seed}\ntracks: [{{prompt: endless, count: 40}}]\n"
 
@@ -25,9 +26,33 @@ def test_a_command_asked_to_stop_says_how_to_go_on(tutti, number):
     assert below and not any(runs(each) for each in below)
     assert tutti.query("SELECT count(*) FROM work WHERE state = 'claimed'") == [(0,)]
     assert tutti.query("SELECT max(attempt) FROM work WHERE state = 'queued'") == [(0,)]  # given back unharmed
+    stopped = tutti.json("runs", run)
+    assert stopped["state"] == "stopped" and stopped["wall_s"] > 1
+    shelf = tutti.home / "catalogues" / "stopped"
+    assets = tutti.json("list", "--run", run)["assets"]
+    assert len(assets) == stopped["done"] >= 4
+    assert all(shelf in Path(asset["path"]).parents for asset in assets)
 
     resumed = tutti.json("resume", run)
     assert (resumed["planned"], resumed["failed"], len(resumed["assets"])) == (40, 0, 40)
+    assert resumed["made"] + resumed["reused"] == 40 and 4 <= resumed["reused"] < 40
+    again = tutti.json("resume", run)
+    assert (again["made"], again["reused"], len(again["assets"])) == (0, 40, 40)
+
+
+def test_a_run_whose_command_was_killed_is_interrupted_and_not_running(tutti):
+    order = tutti.order(ORDER.format(name="killed", seed=90))
+    tutti.json("up")
+    before = tutti.runs()
+    process = tutti.start("generate", order, TINY_STEP_S="2")
+    run = tutti.new_run(before)
+    tutti.wait_for_assets(len(tutti.assets()) + 1)
+    assert tutti.json("runs", run)["state"] == "running"
+    process.kill()
+    process.wait()
+    wait_for(lambda: tutti.json("runs", run)["state"] == "interrupted", within_s=60)
+    cancelled = tutti.json("cancel", run)
+    assert cancelled["state"] == "cancelled" and cancelled["wall_s"] > 1
 
 
 def test_two_commands_on_one_order_share_the_work(tutti):

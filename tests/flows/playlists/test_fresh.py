@@ -18,7 +18,7 @@ from db.ledger import entries_about
 from db.listeners import forget_listener
 from db.playlists import get_playlist, pieces_of
 from db.records import FolderRecords
-from db.runs import get_run
+from db.runs import get_run, stop_run, take_run
 from db.work import progress
 from flows.keys import load_keys
 from flows.playlists.fresh import CATALOGUE, Budget
@@ -116,6 +116,10 @@ def test_killed_at_any_point_the_same_pieces_are_made_in_the_end(house, stocked)
         session.execute(text("DELETE FROM recipes WHERE id IN (SELECT recipe_id FROM pieces_made_for)"))
     assert house.work().ask(NIGHT, budget(2), None) == [run]
     assert house.work().ask(NIGHT, budget(2), None) == [run]  # as if killed after the plan
+    with house.database.unit_of_work() as session:  # as if stopped while they are made
+        take_run(session, run, "driver", 0.0)
+        assert stop_run(session, run, "driver", 1.0).state == "stopped"
+    assert house.work().ask(NIGHT, budget(2), None) == [run]
     assert pieces(house) == asked
     with house.database.unit_of_work() as session:
         assert progress(session, run).open == 2
