@@ -14,7 +14,7 @@ import typer
 
 from flows.cli.errors import SET_ASIDE, InputError, errors_told
 from flows.cli.generate import JsonOption, WorkersOption
-from flows.cli.output import SHORT, answer, answer_json, answers_only, note, seconds, shortened, table
+from flows.cli.output import SHORT, answer, answer_json, answers_only, counted, note, seconds, shortened, table
 
 if TYPE_CHECKING:
     from db.database import Session
@@ -213,7 +213,8 @@ def _drive(services: Services, *parameters: Any) -> dict[str, Any]:
 def _tell(told: dict[str, Any]) -> None:
     for night in told["nights"]:
         empty = f", {night['empty']} of them empty" if night["empty"] else ""
-        answer(f"{night['date']} (due {night['due_at']}): {night['playlists']} playlists{empty}")
+        made = counted(night["playlists"], "playlist")
+        answer(f"{night['date']} (due {night['due_at']}): {made}{empty}")
     if not told["nights"]:
         answer("no playlist is due that is not made")
     if told["pieces"]:
