@@ -8,6 +8,9 @@ BIN := .venv/bin
 JOBS ?= 2
 READY := .venv/ready
 
+# Where Python may not keep what it has compiled, each command compiles all it imports: seconds, many times over.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The example's home is below this folder. As root PostgreSQL runs under another account: if that account cannot
 # come in here, the home is where Tutti puts it for root.
 CLOSED = $(shell folder="$(CURDIR)"; while [ "$$folder" != / ]; do \
