@@ -11,6 +11,7 @@ _DETAIL: Final = re.compile(r"Worker exit detail: (?:Worker exits unexpectedly\.
 _GUESSES: Final = re.compile(r"Some common causes include|If the process was killed by", re.IGNORECASE)
 _CRASH: Final = re.compile(r"(?:\*\*\* |Fatal Python error: )\w+(?: received)?")  # a stack follows
 _OF_RAY: Final = re.compile(r":\w+:|\[\d{4}-\d\d-\d\d [\d:,]+ \w \d+ \d+\]")  # ":actor_name:…", or its own log
+_FRAME: Final = re.compile(r"\[0x[0-9a-f]+\]")  # of a stack of the interpreter: "python(_start+0x21) [0x55d…] _start"
 _LAST_LINES, _MOST_CHARS = 3, 400
 
 
@@ -34,7 +35,8 @@ def _last_lines(logs: Path, pid: str) -> str:
     text = "\n".join(path.read_text(errors="replace") for path in sorted(logs.glob(f"worker-*-{pid}.err")))
     crash = _CRASH.search(text)
     lines = text[: crash.start() if crash else None].splitlines()
-    kept = [line.strip() for line in lines if line.strip() and not _OF_RAY.match(line)]
+    said = [line.strip() for line in lines if not _OF_RAY.match(line) and not _FRAME.search(line)]
+    kept = [line for line in said if line]
     if crash and not kept:
         return crash[0]
     return " | ".join(kept[-_LAST_LINES:])[-_MOST_CHARS:]

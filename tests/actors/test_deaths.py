@@ -29,9 +29,15 @@ NOT_IMPORTED = "The actor died because of an error raised in its creation task, 
             "Worker unexpectedly exits with a connection error code 2. End of file. "
             "It wrote last: *** SIGSEGV received",
         ),
+        (
+            KILLED,
+            "no such library\n[2026-11-29 05:54:39,925 C 1 2] core_worker.cc:1: exited\n"
+            "/lib/libc.so.6(+0x2724a) [0x7f8ee1e4524a]\nray::WorkerActor(_start+0x21) [0x55f342345081] _start\n\n",
+            "Worker unexpectedly exits with a connection error code 2. End of file. It wrote last: no such library",
+        ),
         (NOT_IMPORTED, "", "ImportError: no module actors"),
     ],
-    ids=["killed", "with an error", "crashed", "not imported"],
+    ids=["killed", "with an error", "crashed", "with a stack", "not imported"],
 )
 def test_the_cause_of_a_death_is_a_line_without_guesses_and_stacks(tmp_path, words, written, cause):
     (tmp_path / "worker-ab-01-12.err").write_text(written)
