@@ -17,7 +17,7 @@ from models.melody.agreement import agreement
 from models.melody.contour import Classes
 from models.melody.hearing import hear_melody
 from models.musiclm.model import MusicLM
-from models.musiclm.steadiness import steadiness
+from models.musiclm.steadiness import Heard, hear, steadiness
 from models.musiclm.telling import Telling
 
 _MELODY_WEIGHT = 0.5  # of following the melody beside likeness: among takes both are spread alike then
@@ -50,47 +50,32 @@ class Listener:
     model: MusicLM
     steadiness_weight: float
 
-    def choose(
-        self,
-        takes: Sequence[Tensor],
-        telling: Telling,
-        section: int | None,
-        melody_Q: Classes | None,
-        held: Sequence[tuple[Tensor, Tensor]],
-    ) -> Choice:
-        """Choose one of the takes of a leg.
+    def choose(self, likenesses: list[float], following: list[float], held: Sequence[tuple[Heard, Heard]]) -> Choice:
+        """Choose one of some takes.
 
         Args:
-            takes: a waveform_T of each.
-            telling: what the piece was told.
-            section: which section of it the leg is in, if it is in one alone.
-            melody_Q: what it should follow, if the piece has a melody.
-            held: of each take an earlier part and a later that should be like it; empty if nothing should.
+            likenesses: of each to its words.
+            following: how well each follows its melody; empty if there is none.
+            held: of each an earlier part and a later that should be like it; empty if nothing should.
         """
-        likenesses = [self.likeness(waveform_T, telling, section) for waveform_T in takes]
-        following = [] if melody_Q is None else [self.following(waveform_T, melody_Q) for waveform_T in takes]
-        holding = [steadiness(first_T, later_T, self.model.mulan) for first_T, later_T in held]
+        holding = [steadiness(first, later) for first, later in held]
         worths = np.array(likenesses)
         for values, weight in ((following, _MELODY_WEIGHT), (holding, self.steadiness_weight)):
             worths = worths + weight * np.array(values) if values else worths
         return Choice(int(worths.round(_TOLD_APART).argmax()), likenesses, following, holding)
 
-    @torch.inference_mode()
-    def likeness(self, waveform_T: Tensor, telling: Telling, section: int | None = None) -> float:
-        """Return how near a waveform lies to its words in the joint space.
+    def hear(self, waveform_T: Tensor) -> Heard:
+        """Return what is compared of a part of a piece."""
+        return hear(waveform_T, self.model.mulan)
 
-        It is all of one section, or, with none given, a whole piece: then the mean cosine over its sections counts.
-        """
+    @torch.inference_mode()
+    def likeness(self, waveform_T: Tensor, telling: Telling) -> float:
+        """Return how near a whole piece lies to its words in the joint space: the mean cosine over its sections."""
         rate, mulan = self.model.config.codec.sample_rate_hz, self.model.mulan
         waveform_T = waveform_T.to(mulan.log_scale.device)
-        duration_s = len(waveform_T) / rate
-        spans = telling.spans(duration_s) if section is None else [(section, 0.0, duration_s)]
+        spans = telling.spans(len(waveform_T) / rate)
         heard = [(each, mulan.embed_audio(waveform_T[round(a * rate) : round(b * rate)])) for each, a, b in spans]
         return telling.likeness(heard)
-
-    def vector(self, waveform_T: Tensor) -> Tensor:
-        """Return where a waveform lies in the joint space, vector_E."""
-        return self.model.mulan.embed_audio(waveform_T.to(self.model.mulan.log_scale.device))
 
     def following(self, waveform_T: Tensor, melody_Q: Classes) -> float:
         """Return how well a waveform follows a melody."""

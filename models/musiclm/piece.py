@@ -18,7 +18,7 @@ from models.melody.contour import Classes
 from models.musiclm.choosing import Choice, Listener
 from models.musiclm.conditioner import WordsAndMelody
 from models.musiclm.model import STAGES
-from models.musiclm.steadiness import ends_of, is_long
+from models.musiclm.steadiness import Heard, ends_of, is_long
 from models.musiclm.take import Leg, Take
 
 
@@ -40,7 +40,7 @@ class Piece:
     _takes: list[Take] = field(default_factory=list)
     _unfinished: int = 0
     _kept: Take | None = None
-    _openings: dict[int, Tensor] = field(default_factory=dict)  # of each section, the waveform of its first leg
+    _openings: dict[int, Heard] = field(default_factory=dict)  # of each section, its first leg
 
     @property
     def kept(self) -> Take:
@@ -83,19 +83,34 @@ class Piece:
 
     def _choose(self, leg: Leg, listener: Listener) -> int:
         waveforms = [self._decode(take, listener) for take in self._takes]
-        rate = listener.model.config.codec.sample_rate_hz
-        melody_Q = None if self.melody_Q is None else self.melody_Q[leg.begin // 2 : -(-leg.end // 2)]
-        held: list[tuple[Tensor, Tensor]] = []
-        if listener.steadiness_weight and leg.section is not None and leg.section in self._openings:
-            held = [(self._openings[leg.section], waveform_T) for waveform_T in waveforms]
-        elif listener.steadiness_weight and len(self.told.telling.sections) == 1 and is_long(len(waveforms[0]), rate):
-            held = [ends_of(waveform_T, rate) for waveform_T in waveforms]
-        choice = listener.choose(waveforms, self.told.telling, leg.section, melody_Q, held)
+        telling = self.told.telling
+        following: list[float] = []
+        if self.melody_Q is not None:
+            melody_Q = self.melody_Q[leg.begin // 2 : -(-leg.end // 2)]
+            following = [listener.following(waveform_T, melody_Q) for waveform_T in waveforms]
+        if leg.section is None:
+            likenesses = [listener.likeness(waveform_T, telling) for waveform_T in waveforms]
+            choice = listener.choose(likenesses, following, self._ends(waveforms, listener))
+        else:
+            heard = [listener.hear(waveform_T) for waveform_T in waveforms]
+            likenesses = [telling.likeness([(leg.section, each.vector_E)]) for each in heard]
+            opening = self._openings.get(leg.section) if listener.steadiness_weight else None
+            held = [] if opening is None else [(opening, each) for each in heard]
+            choice = listener.choose(likenesses, following, held)
+            if leg.section not in self._openings:
+                self._openings[leg.section] = heard[choice.best]
+                telling.hold(leg.section, heard[choice.best].vector_E)
         self.choices.append((leg, choice))
-        if leg.section is not None and leg.section not in self._openings:
-            opening_T = self._openings[leg.section] = waveforms[choice.best]
-            self.told.telling.hold(leg.section, listener.vector(opening_T))
         return choice.best
+
+    def _ends(self, waveforms: list[Tensor], listener: Listener) -> list[tuple[Heard, Heard]]:
+        """Return first and last part of takes of a whole piece, if it is long and all of one section."""
+        rate = listener.model.config.codec.sample_rate_hz
+        long = is_long(len(waveforms[0]), rate) and len(self.told.telling.sections) == 1
+        if not (listener.steadiness_weight and long):
+            return []
+        ends = [ends_of(waveform_T, rate) for waveform_T in waveforms]
+        return [(listener.hear(first_T), listener.hear(last_T)) for first_T, last_T in ends]
 
     @torch.inference_mode()
     def _decode(self, take: Take, listener: Listener) -> Tensor:

@@ -2,10 +2,12 @@
 
 A piece knows its last few seconds and its words, so it may wander off; of several takes some do so less.
 
-Shapes: T samples.
+Shapes: T samples, E joint width.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +17,20 @@ from models.mulan.model import Mulan
 PART_S = 30.0
 _COSTLY_DB = 12.0  # so large a change of level costs as much as sounds that have nothing in common
 _QUIETEST = 1e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Where a part of a piece lies in the joint space, and its level: the root of its mean square."""
+
+    vector_E: Tensor
+    level: Tensor
+
+
+def hear(waveform_T: Tensor, mulan: Mulan) -> Heard:
+    """Return what is compared of a part; the waveform has MuLan's rate."""
+    vector_E = mulan.embed_audio(waveform_T.to(mulan.log_scale.device))
+    return Heard(vector_E, waveform_T.square().mean().sqrt())
 
 
 def is_long(samples: int, sample_rate_hz: int) -> bool:
@@ -28,13 +44,11 @@ def ends_of(waveform_T: Tensor, sample_rate_hz: int) -> tuple[Tensor, Tensor]:
     return waveform_T[:part], waveform_T[-part:]
 
 
-def steadiness(first_T: Tensor, later_T: Tensor, mulan: Mulan) -> float:
+def steadiness(first: Heard, later: Heard) -> float:
     """Return how like a later part is to the first: their cosine in the joint space, less for another level.
 
-    1 for the same sound at the same level. The waveforms have MuLan's rate.
+    1 for the same sound at the same level.
     """
-    device = mulan.log_scale.device
-    cosine = float(mulan.embed_audio(first_T.to(device)) @ mulan.embed_audio(later_T.to(device)))
-    levels = torch.stack([part_T.square().mean().sqrt() for part_T in (first_T, later_T)]).clamp_min(_QUIETEST)
+    levels = torch.stack([first.level, later.level]).clamp_min(_QUIETEST)
     change_db = float(20 * (levels[1] / levels[0]).log10().abs())
-    return cosine - change_db / _COSTLY_DB
+    return float(first.vector_E @ later.vector_E) - change_db / _COSTLY_DB
