@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from actors.beating import Beating
 from db.database import Database
 from db.errors import DatabaseError
 from db.runs import get_run
@@ -27,27 +27,24 @@ class Heartbeat:
     ) -> None:
         self._database, self._run_id, self._owner, self._lease_s = database, run_id, owner, lease_s
         self._on_stopped = on_stopped
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._beating = Beating("heartbeat", lease_s / 3, self._beat)
 
     def __enter__(self) -> Heartbeat:
-        self._thread.start()
+        self._beating.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._beating.__exit__(kind, error, trace)
 
     def _beat(self) -> None:
-        while not self._ended.wait(self._lease_s / 3):
-            try:
-                with self._database.unit_of_work() as session:
-                    heartbeat(session, self._owner, self._lease_s)
-                    running = get_run(session, self._run_id).state == "running"
-            except DatabaseError as error:
-                _log.warning("heartbeat of %s missed: %s", self._owner, error)
-                continue
-            if not running:
-                self._on_stopped()
+        try:
+            with self._database.unit_of_work() as session:
+                heartbeat(session, self._owner, self._lease_s)
+                running = get_run(session, self._run_id).state == "running"
+        except DatabaseError as error:
+            _log.warning("heartbeat of %s missed: %s", self._owner, error)
+            return
+        if not running:
+            self._on_stopped()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from actors.beating import Beating
 from db.database import Database, Session
 from db.errors import DatabaseError
 from db.runs import drive_run, take_run
@@ -36,19 +37,17 @@ class Driver:
         self._taken = False
         self._counted_to = time.monotonic()
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="driver", daemon=True)
+        self._beating = Beating("driver", lease_s / 3, lambda: self._say(lease_s))
 
     def __enter__(self) -> Driver:
         self._say(self._lease_s)
-        self._thread.start()
+        self._beating.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._beating.__exit__(kind, error, trace)
         self._say(0.0)
 
     def count(self, write: Callable[[Session, float], object]) -> None:
@@ -62,10 +61,6 @@ class Driver:
             with self._database.unit_of_work() as session:
                 write(session, now - self._counted_to)
             self._counted_to = now
-
-    def _beat(self) -> None:
-        while not self._ended.wait(self._lease_s / 3):
-            self._say(self._lease_s)
 
     def _say(self, lease_s: float) -> None:
         def write(session: Session, spent_s: float) -> None:
