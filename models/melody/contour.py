@@ -18,6 +18,7 @@ FRAME_RATE_HZ = 25.0  # that of semantic tokens
 LOWEST, HIGHEST = 36, 95  # MIDI pitches
 UNTOLD, REST, FIRST = 0, 1, 2
 ENTRIES = FIRST + HIGHEST - LOWEST + 1
+_FOLDED = 0.05  # of a melody's frames: what was heard wrong may lie anywhere
 
 
 def skyline(notes: Iterable[tuple[float, float, int]], frames: int) -> Classes:
@@ -43,6 +44,12 @@ def class_of(pitch: int) -> int:
     while folded > HIGHEST:
         folded -= 12
     return FIRST + folded - LOWEST
+
+
+def fits(classes_F: Classes, octaves: int) -> bool:
+    """Return whether a melody stays in the range when it is moved by octaves, but for a frame in twenty."""
+    pitches_F = classes_F[classes_F >= FIRST].astype(np.int64) + 12 * octaves
+    return bool(np.mean((pitches_F < FIRST) | (pitches_F >= ENTRIES)) <= _FOLDED) if len(pitches_F) else False
 
 
 def moved(classes_F: Classes, octaves: int) -> Classes:

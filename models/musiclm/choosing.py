@@ -20,7 +20,7 @@ from models.musiclm.model import MusicLM
 from models.musiclm.steadiness import Heard, hear, steadiness
 from models.musiclm.telling import Telling
 
-_MELODY_WEIGHT = 0.5  # of following the melody beside likeness: among takes both are spread alike then
+_MELODY_WEIGHT = 1.0  # of following the melody beside likeness
 _TOLD_APART = 5  # digits: takes nearer to each other than that are equal, on whatever processor they are heard
 
 

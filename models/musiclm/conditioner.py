@@ -5,13 +5,15 @@ Shapes: Q semantic frames, N steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.engine.requests import Conditioning
-from models.melody.contour import UNTOLD
+from models.melody.contour import UNTOLD, fits, moved
 from models.musiclm.model import MusicLM, StageName
 from models.musiclm.sampling import Sampling
 from models.musiclm.stage import Stage, heard_by, unheard, with_melody
@@ -28,6 +30,15 @@ class WordsAndMelody:
     melody_Q: Tensor
     model: MusicLM
     sampling: Sampling
+
+    def in_octaves(self, octaves: Iterable[int]) -> list[WordsAndMelody]:
+        """Return this with its melody moved by each of some octaves, as far as it stays in the range; first as it is.
+
+        An instrument that is asked for plays a melody where it lies well; told another octave it wavers between both.
+        """
+        classes_Q = self.melody_Q.numpy().astype(np.uint8)
+        others = [each for each in octaves if each and fits(classes_Q, each)]
+        return [self, *(replace(self, melody_Q=torch.from_numpy(moved(classes_Q, each)).long()) for each in others)]
 
     def stage(self, name: StageName) -> Stage:
         """Return what the engine runs for a stage."""

@@ -2,8 +2,8 @@
 
 Of every piece a fixed number of takes is made, leg by leg (`models.musiclm.legs`); the one whose sound lies nearest
 to its words in the joint space, and that follows its melody best if it has one, and holds best if it is long, is
-kept. Stages: (listen ->) condition -> semantic -> coarse -> fine -> decode -> master. Everything up to the codes
-depends on the recipe and its melody alone.
+kept. Takes of a melody may be told it in other octaves by turns. Stages: (listen ->) condition -> semantic -> coarse
+-> fine -> decode -> master. Everything up to the codes depends on the recipe and its melody alone.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class MusicLMGenerator:
         self._sentences = load_sentences(device)
         config = version.config
         self._sampling, self._takes = sampling_from(config["sampling"]), int(config["takes"])
+        self._takes_with_melody = int(config.get("takes_with_melody", self._takes))
+        self._octaves = tuple(int(each) for each in config.get("octaves", ()))
         self._leg_s = float(config["leg_s"]) if "leg_s" in config else None
         self._listener = Listener(self._model, float(config.get("steadiness_weight", 0.0)))
         engines = engines_for(
@@ -105,9 +107,10 @@ class MusicLMGenerator:
         if listened is not None:
             heard_Q = torch.from_numpy(listened.classes_Q[: len(melody_Q)]).long()
             melody_Q[: len(heard_Q)] = heard_Q
+        told = WordsAndMelody(telling, melody_Q, self._model, self._sampling)
         piece = Piece(
             key=key, recipe=recipe, seed=seed, samples=samples,
-            told=WordsAndMelody(telling, melody_Q, self._model, self._sampling),
+            tellings=told.in_octaves(self._octaves) if listened is not None else [told],
             melody_Q=None if listened is None else listened.classes_Q,
             read=records, started_at=started_at, legs=self._legs(telling, frames),
         )  # fmt: skip
@@ -122,9 +125,12 @@ class MusicLMGenerator:
         legs = legs_of(telling.spans(frames / rate_hz), frames, rate_hz, self._leg_s)
         return [*legs, Leg(0, frames, ("fine",))]
 
+    def _takes_of(self, piece: Piece) -> int:
+        return self._takes if piece.melody_Q is None else self._takes_with_melody
+
     def _begin_leg(self, piece: Piece) -> bool:
         """Queue the takes of a piece's next leg; return whether there is one."""
-        takes = piece.begin_leg(self._takes)
+        takes = piece.begin_leg(self._takes_of(piece))
         for take in takes:
             self._running.submit(take)
         return bool(takes)
@@ -210,7 +216,7 @@ class MusicLMGenerator:
             attributes={
                 "title": piece.recipe["prompt"],
                 "likeness": round(likeness, 4),
-                "takes": self._takes,
+                "takes": self._takes_of(piece),
                 "sample_rate_hz": rate,
                 "loudness_lufs": mastered.loudness_lufs,
             }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import cycle
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Piece:
     recipe: Mapping[str, Json]
     seed: int
     samples: int
-    told: WordsAndMelody
+    tellings: list[WordsAndMelody]  # takes of the first leg are told them by turns, all later ones the kept one's
     melody_Q: Classes | None
     read: tuple[StageRecord, ...]  # how melody and words were read
     started_at: datetime
@@ -48,6 +49,11 @@ class Piece:
         assert self._kept is not None
         return self._kept
 
+    @property
+    def told(self) -> WordsAndMelody:
+        """What the piece is told: as its recipe says, until a take is kept."""
+        return self.tellings[0]
+
     def begin_leg(self, takes: int) -> list[Take]:
         """Return the takes that are to be made next, so many of a leg that is compared; none if the piece is made."""
         if not self.legs:
@@ -55,8 +61,8 @@ class Piece:
         leg = self.legs.pop(0)
         count = takes if _is_compared(leg) else 1
         self._takes = [
-            Take(self.key, number, self.seed, self.told, self.told.sampling, leg, self._kept)
-            for number in range(count)
+            Take(self.key, number, self.seed, told, told.sampling, leg, self._kept)
+            for number, told in zip(range(count), cycle(self.tellings), strict=False)
         ]
         self._unfinished = count
         return self._takes
@@ -69,7 +75,8 @@ class Piece:
         began = time.perf_counter()
         leg = self._takes[0].leg
         best = self._choose(leg, listener) if _is_compared(leg) else 0
-        self._kept, self._takes = self._takes[best], []
+        self._kept, self.tellings = self._takes[best], [self.tellings[best % len(self.tellings)]]
+        self._takes = []
         self.listened_s += time.perf_counter() - began
         return True
 

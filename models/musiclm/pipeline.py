@@ -5,10 +5,11 @@
                             -> fine-stage
           -> joint, semantic -> tokens -> semantic-stage -> semantic-melody -> semantic-following
           -> melodies (for both of these) -> melody                coarse-melody -> coarse-following
+                                        semantic-following -> semantic-octaves, coarse-following -> coarse-octaves
 
 Folders below the one given: clips/, and one for each trained part. Steps that do not depend on each other can run
-side by side, in processes of their own. A pipeline may begin at a version: it then has the parts that would be
-trained first, and takes only the steps in _FOLLOWING.
+side by side, in processes of their own. A pipeline may begin at a version: it then takes only the steps in
+_FOLLOWING, and has the version's part wherever it has not trained one.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from models.w2v_bert.training import SemanticTrainee
 from models.weights import CARD, ModelVersion, read_version
 
 Part = TypeVar("Part", bound=nn.Module)
+Told = Literal["semantic", "coarse"]
+_TOLD_MELODIES: tuple[Told, ...] = ("semantic", "coarse")
 STEPS = (
     "clips",
     "codec",
@@ -65,12 +68,18 @@ STEPS = (
     "coarse-melody",
     "semantic-following",
     "coarse-following",
+    "semantic-octaves",
+    "coarse-octaves",
     "release",
 )
-_FOLLOWING = ("clips", "tokens", "codes", "melodies", "texture", "coarse-following", "release")
-_PART_OF_VERSION = {  # where the parts that _FOLLOWING does not train are in a version
-    "codec": "codec", "decoder": "codec", "joint": "mulan", "semantic": "semantic_model", "melody": "melody",
-    "fine-stage": "fine", "semantic-following": "semantic", "coarse-melody": "coarse",
+_FOLLOWING = (
+    "clips", "tokens", "codes", "melodies", "texture", "coarse-following", "semantic-octaves", "coarse-octaves",
+    "release",
+)  # fmt: skip
+_PART_OF_VERSION = {  # where what a pipeline trains is in a version
+    "codec": "codec", "decoder": "codec", "texture": "codec", "joint": "mulan", "semantic": "semantic_model",
+    "melody": "melody", "fine-stage": "fine", "semantic-following": "semantic", "semantic-octaves": "semantic",
+    "coarse-melody": "coarse", "coarse-following": "coarse", "coarse-octaves": "coarse",
 }  # fmt: skip
 
 
@@ -143,6 +152,8 @@ class Pipeline:
             "coarse-melody": lambda: self._train_melodic("coarse"),
             "semantic-following": lambda: self._train_to_follow("semantic"),
             "coarse-following": lambda: self._train_to_follow("coarse"),
+            "semantic-octaves": lambda: self._train_octaves("semantic"),
+            "coarse-octaves": lambda: self._train_octaves("coarse"),
             "release": self._release,
         }
         steps[name]()
@@ -214,10 +225,14 @@ class Pipeline:
 
     def _release(self) -> None:
         if self.released is None:
-            sizes = small()
+            stages: dict[str, Stage] = {
+                kind: self._trained(f"{kind}-octaves", self._stage(kind, "octaves")) for kind in _TOLD_MELODIES
+            }
+            fine = self._trained("fine-stage", Stage(small().fine))
             config = MusicLMConfig(
                 codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config,
-                melody=self.melody.config, semantic=sizes.semantic, coarse=sizes.coarse, fine=sizes.fine,
+                melody=self.melody.config, semantic=stages["semantic"].config, coarse=stages["coarse"].config,
+                fine=fine.config,
             )  # fmt: skip
             model = MusicLM(config)
             parts = {
@@ -225,9 +240,8 @@ class Pipeline:
                 "mulan": self.joint,
                 "semantic_model": self.semantic,
                 "melody": self.melody,
-                "semantic": self._trained("semantic-following", Stage(sizes.semantic)),
-                "coarse": self._trained("coarse-following", Stage(sizes.coarse)),
-                "fine": self._trained("fine-stage", Stage(sizes.fine)),
+                **stages,
+                "fine": fine,
             }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
@@ -268,14 +282,25 @@ class Pipeline:
         trainee = MelodyTrainee(config, self.clips, self.melodies_NQ, self._device)
         self._run("melody", trainee, schedule, config, lambda: trainee.average.module)
 
-    def _train_melodic(self, kind: Literal["semantic", "coarse"]) -> None:
+    def _train_melodic(self, kind: Told) -> None:
         first = Stage(recipes.stage(kind, "")[0].stage)
         recipe = recipes.with_melody(kind, self.clips.manifest_digest)
         self._train_stage(f"{kind}-melody", recipe, self._trained(f"{kind}-stage", first))
 
-    def _train_to_follow(self, kind: Literal["semantic", "coarse"]) -> None:
+    def _train_to_follow(self, kind: Told) -> None:
         recipe = recipes.following(kind, self.clips.manifest_digest, self._started)
         self._train_stage(f"{kind}-following", recipe, self._trained(f"{kind}-melody", Stage(recipe[0].stage)))
+
+    def _train_octaves(self, kind: Told) -> None:
+        recipe = recipes.octaves(kind, self.clips.manifest_digest, self._started)
+        start = self._trained(f"{kind}-following", self._stage(kind, "following"))
+        self._train_stage(f"{kind}-octaves", recipe, start)
+
+    def _stage(self, kind: Told, part: Literal["following", "octaves"]) -> Stage:
+        """Return a stage as a part of its training leaves it, or as the version has it if it was not trained here."""
+        if self._begun is not None and not self._paths.weights(f"{kind}-{part}").is_file():
+            return Stage(self._begun.stage(kind).config)
+        return Stage(getattr(recipes, part)(kind, "")[0].stage)
 
     def _train_stage(
         self, name: str, recipe: tuple[StageTrainingConfig, Schedule], start: Stage | None = None
@@ -309,10 +334,10 @@ class Pipeline:
 
     def _trained(self, name: str, part: Part) -> Part:
         path = self._paths.weights(name)
-        if self._begun is not None and name in _PART_OF_VERSION:
-            part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
-        elif path.is_file():
+        if path.is_file():
             part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        elif self._begun is not None:
+            part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
         else:
             raise PipelineError(f"{path} is missing: the step {name!r} comes first")
         return part.eval().requires_grad_(requires_grad=False)

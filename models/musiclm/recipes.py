@@ -99,7 +99,7 @@ def with_melody(kind: Literal["semantic", "coarse"], manifest: str) -> tuple[Sta
 def following(
     kind: Literal["semantic", "coarse"], manifest: str, start: str = ""
 ) -> tuple[StageTrainingConfig, Schedule]:
-    """Return the recipe of a stage's last part: half of the items forget codes of their own, so it learns to follow.
+    """Return the recipe of a stage's third part: half of the items forget codes of their own, so it learns to follow.
 
     `start` is the digest of the version that the stage is taken from, if it is not trained here: only its trunk and
     what it is told frame by frame learn then, and the tables that stay are lent.
@@ -112,3 +112,20 @@ def following(
     )  # fmt: skip
     steps = {"semantic": 900, "coarse": 2600}[kind]
     return config, replace(schedule, steps=steps, learning_rate=8e-4, warmup=50)
+
+
+def octaves(
+    kind: Literal["semantic", "coarse"], manifest: str, start: str = ""
+) -> tuple[StageTrainingConfig, Schedule]:
+    """Return the recipe of a stage's last part: it learns in which octave a melody is, and nothing else.
+
+    Until then melodies were moved by octaves, so the stage knows their pitch classes and chooses the octave anew from
+    note to note. All that learns is the table of what melodies say: pieces without one stay as they are.
+    """
+    config, schedule = following(kind, manifest, start)
+    fixed = ("trunk", "codes", "heads_KVD", "start_1D", "prefix", "untold_PD", "added")
+    config = replace(
+        config, stage=stages.with_melody_table(config.stage), seed=config.seed + 10, melody_told=1.0,
+        octaves=(0.0, 1.0, 0.0), draws_back=0.0, weight_decay=0.0, averaging=0.99, fixed=fixed,
+    )  # fmt: skip
+    return config, replace(schedule, steps=900, learning_rate=2e-2, warmup=20)

@@ -24,14 +24,16 @@ from models.weights import ModelVersion, card_body, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
-TAKES = 6
+TAKES, TAKES_WITH_MELODY = 6, 12
+OCTAVES = (1, -1)  # that a melody is told in besides its own, by turns of the takes
 LEG_S = 10.0  # as long as MuLan hears at once
 STEADINESS_WEIGHT = 0.5  # beside likeness, when a take of a long piece is chosen
 FOLLOWS_MELODY = False  # not enough to promise it: see the card
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
     "codec", "decoder", "texture", "joint", "semantic", "melody", "semantic-stage", "semantic-melody",
-    "semantic-following", "coarse-stage", "coarse-melody", "coarse-following", "fine-stage",
+    "semantic-following", "semantic-octaves", "coarse-stage", "coarse-melody", "coarse-following", "coarse-octaves",
+    "fine-stage",
 )  # fmt: skip
 
 
@@ -108,6 +110,8 @@ def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
         "parts": parts,
         "sampling": asdict(sampling()),
         "takes": TAKES,
+        "takes_with_melody": TAKES_WITH_MELODY,
+        "octaves": list(OCTAVES),
         "leg_s": LEG_S,
         "steadiness_weight": STEADINESS_WEIGHT,
         "follows_melody": FOLLOWS_MELODY,
@@ -128,7 +132,7 @@ def unchanged(state: Mapping[str, Tensor], begun: Mapping[str, Tensor], borrowed
 
     A part that the beginning itself `borrowed` in pieces is named in pieces: nobody has the whole of it.
     """
-    same = {name: torch.equal(tensor.cpu(), begun[name]) for name, tensor in state.items()}
+    same = {name: name in begun and torch.equal(tensor.cpu(), begun[name]) for name, tensor in state.items()}
     split = {piece.partition(".")[0] for piece in borrowed if "." in piece}
     found: list[str] = []
     for part, names in groupby(state, lambda name: name.partition(".")[0]):

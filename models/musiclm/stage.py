@@ -32,7 +32,9 @@ class StageConfig:
     """Size of a stage and what it is told.
 
     `prefix_codebooks` of `prefix_entries` come before the codes; `added_codebooks` of `added_entries` are added to
-    each step's input; with `melody` the last of them is the melody's. `codebooks` of `entries` are predicted.
+    each step's input; with `melody` the last of them is the melody's. With `melody_table` rests and pitches have a
+    table of their own, and only what is added where nothing is told stays with the others. `codebooks` of `entries`
+    are predicted.
     """
 
     trunk: TrunkConfig
@@ -43,6 +45,7 @@ class StageConfig:
     added_codebooks: int = 0
     added_entries: int = 0
     melody: bool = False
+    melody_table: bool = False
 
     @property
     def hole(self) -> int:
@@ -77,6 +80,11 @@ def without_melody(config: StageConfig) -> StageConfig:
     """Return a stage of the same size that is told no melody: what a stage is trained as first."""
     left = config.added_codebooks - 1
     return replace(config, melody=False, added_codebooks=left, added_entries=config.added_entries if left else 0)
+
+
+def with_melody_table(config: StageConfig) -> StageConfig:
+    """Return a stage of the same size whose melodies have a table of their own: what is trained of it last."""
+    return replace(config, melody_table=True)
 
 
 def fine(trunk: TrunkConfig, *, codebooks: int, coarse_codebooks: int, entries: int) -> StageConfig:
@@ -135,6 +143,7 @@ class Stage(nn.Module):
         self.prefix = nn.Embedding(max(config.prefix_codebooks * config.prefix_entries, 1), width)
         self.untold_PD = nn.Parameter(torch.zeros(config.prefix_codebooks, width))
         self.added = nn.Embedding(max(config.added_codebooks * config.added_entries, 1), width)
+        self.melody = nn.Embedding(contour.ENTRIES - contour.REST, width) if config.melody_table else None
 
     @property
     def head_KVD(self) -> Tensor:
@@ -153,6 +162,11 @@ class Stage(nn.Module):
     def embed_added(self, codes_NA: Tensor) -> Tensor:
         """Return what is added to the inputs, (N, D); what is SILENT adds nothing."""
         rows_NAD = self.added(codes_NA.clamp_min(0) + _offsets(codes_NA, self.config.added_entries))
+        if self.melody is not None:
+            melody_N = codes_NA[..., -1]
+            said_ND = self.melody((melody_N - contour.REST).clamp_min(0))
+            said_ND = torch.where((melody_N >= contour.REST)[..., None], said_ND, rows_NAD[..., -1, :])
+            rows_NAD = torch.cat([rows_NAD[..., :-1, :], said_ND[..., None, :]], dim=-2)
         return cast(Tensor, rows_NAD.masked_fill((codes_NA == SILENT)[..., None], 0.0).sum(dim=-2))
 
     def forward(
@@ -209,12 +223,18 @@ class Stage(nn.Module):
 
     @torch.no_grad()
     def take_up(self, other: Stage) -> None:
-        """Begin with the weights of a stage that differs only in being told no melody; what that adds begins as 0."""
+        """Begin with the weights of a stage that differs only in what it knows of melodies.
+
+        If it is told none, what they add begins as 0; if it has no table of them, that begins as what it has instead.
+        """
         state = other.state_dict()
         rows = state.pop("added.weight")[: other.config.added_codebooks * other.config.added_entries]
         self.load_state_dict(state, strict=False)
         self.added.weight.zero_()
         self.added.weight[: len(rows)] = rows
+        if self.melody is not None and other.melody is None:
+            first = (self.config.added_codebooks - 1) * self.config.added_entries
+            self.melody.weight.copy_(self.added.weight[first:][contour.REST : contour.ENTRIES])
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draw all weights."""
@@ -223,6 +243,8 @@ class Stage(nn.Module):
             for weight in (self.codes.weight, self.heads_KVD, self.start_1D, self.prefix.weight, self.untold_PD):
                 weight.normal_(0.0, 0.02, generator=generator)
             self.added.weight.normal_(0.0, 0.02, generator=generator)
+            if self.melody is not None:
+                self.melody.weight.normal_(0.0, 0.02, generator=generator)
 
     def _prefix_rows(self, tokens_P: Tensor) -> Tensor:
         offsets = torch.arange(self.config.prefix_codebooks, device=tokens_P.device) * self.config.prefix_entries

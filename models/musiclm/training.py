@@ -31,7 +31,6 @@ from models.training.run import Metrics
 
 _AVERAGED_EVERY = 4
 _VALIDATION_BATCHES = 8
-_OCTAVES = (0.2, 0.6, 0.2)  # shares of melodies told an octave lower, as they are, and higher
 _HOLE, _HOLES = 4, 0.08  # frames that a hole in a melody lasts, and the share of holes: what hearing it leaves out
 
 
@@ -51,6 +50,7 @@ class StageTrainingConfig:
     weight_decay: float = 0.05
     averaging: float = 0.998
     melody_told: float = 0.0
+    octaves: tuple[float, float, float] = (0.2, 0.6, 0.2)  # of melodies told an octave lower, as they are, and higher
     forgetful: float = 0.0
     draws_back: float = 0.0  # of items that forget nothing, at most so large a share of the codes is drawn
     start: str = ""  # the digest of the version that it goes on from
@@ -91,7 +91,7 @@ class StageTrainee:
     ) -> None:
         """Take tokens of all clips, and which clips to learn from and to be measured on.
 
-        A stage that is told melodies takes those of all clips, and the stage without melodies to begin with.
+        A stage that is told melodies takes those of all clips, and a stage that knows less of them to begin with.
         """
         self._melodies_NQ = melodies_NQ
         self.config, self.tokens, self.codes_NFK, self.device = config, tokens, codes_NFK, torch.device(device)
@@ -211,7 +211,7 @@ class StageTrainee:
         assert self._melodies_NQ is not None
         rows = []
         for melody_Q in self._melodies_NQ[chosen, crop]:
-            octaves, told = int(rng.choice(3, p=_OCTAVES)) - 1, rng.random() < self.config.melody_told
+            octaves, told = int(rng.choice(3, p=self.config.octaves)) - 1, rng.random() < self.config.melody_told
             holes_Q = np.repeat(rng.random(-(-len(melody_Q) // _HOLE)) < _HOLES, _HOLE)[: len(melody_Q)]
             varied_Q = moved(melody_Q, octaves)
             varied_Q[holes_Q & (varied_Q >= FIRST)] = REST

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.melody.contour import ENTRIES, FIRST, HIGHEST, LOWEST, REST, UNTOLD, class_of, moved, skyline
+from models.melody.contour import ENTRIES, FIRST, HIGHEST, LOWEST, REST, UNTOLD, class_of, fits, moved, skyline
 
 
 def test_the_highest_sounding_note_counts_and_silence_is_a_rest():
@@ -36,3 +36,22 @@ def test_an_octave_more_or_less_keeps_pitch_classes_rests_and_the_range(melody, 
     assert np.array_equal(after[silent], before[silent])
     assert ((after[~silent] >= FIRST) & (after[~silent] <= FIRST + HIGHEST - LOWEST)).all()
     assert ((after[~silent].astype(int) - before[~silent]) % 12 == 0).all()
+
+
+@given(
+    melody=st.lists(st.sampled_from([UNTOLD, REST, *range(FIRST, ENTRIES)]), min_size=1, max_size=20),
+    octaves=st.integers(-3, 3),
+)
+def test_a_melody_that_fits_moves_as_a_whole(melody, octaves):
+    before = np.array(melody, dtype=np.uint8)
+    pitched = before >= FIRST
+    moves = moved(before, octaves)[pitched].astype(int) - before[pitched] == 12 * octaves
+    assert fits(before, octaves) == (pitched.any() and bool(moves.all()))
+
+
+def test_a_frame_in_twenty_may_be_heard_wrong():
+    melody = np.full(40, class_of(60), dtype=np.uint8)
+    melody[:2] = class_of(HIGHEST)
+    assert fits(melody, 1)
+    melody[2] = class_of(HIGHEST)
+    assert not fits(melody, 1)

@@ -110,10 +110,47 @@ def test_a_melody_is_heard_makes_a_difference_and_is_recorded(version):
     assert (listened.name, listened.input_digest, listened.detail["frames"]) == ("listen", digest, 50)
     assert [stage.name for stage in first.stages[1:]] == [stage.name for stage in plain.stages]
     decoded = legs(first)[0]
-    kept = [a + 0.5 * b for a, b in zip(decoded["likeness_of_takes"], decoded["melody_of_takes"], strict=True)]
+    kept = [a + b for a, b in zip(decoded["likeness_of_takes"], decoded["melody_of_takes"], strict=True)]
     assert kept[decoded["take"]] == pytest.approx(max(kept), abs=1e-5)
     assert first.attributes["melody_followed"] == pytest.approx(decoded["melody_of_takes"][decoded["take"]], abs=1e-4)
     assert "melody_followed" not in plain.attributes
+
+
+def after_melodies(folder, **settings):
+    """A version whose melody net hears one pitch in the middle of the range in everything."""
+    made = tiny_musiclm.version(folder, **settings)
+    tensors = load_tensors(made, "cpu")
+    tensors["melody.head.bias"][30] = 1000.0
+    return write_version(folder, tensors, made.config, "---\nname: musiclm-tiny\n---\n")
+
+
+def test_takes_are_told_a_melody_in_other_octaves_by_turns(tmp_path):
+    octaves = after_melodies(tmp_path / "octaves", octaves=[1, -1], takes_with_melody=5)
+    plain = after_melodies(tmp_path / "plain", takes_with_melody=5)
+    tone, digest = hummed(440)
+    told, given = recipe(melody=digest), {"melody": tone}
+    alone, company = (make(octaves, [told] * n, inputs=given)[-1] for n in (1, 3))
+    unmoved = make(plain, [told], inputs=given)[0]
+    assert data(alone, "codes") == data(company, "codes")
+    assert alone.attributes["takes"] == len(legs(alone)[0]["likeness_of_takes"]) == 5
+    same = [a == b for a, b in zip(*(legs(x)[0]["likeness_of_takes"] for x in (alone, unmoved)), strict=True)]
+    assert same == [True, False, False, True, False]
+    assert make(octaves, [recipe()])[0].attributes["takes"] == 2
+    assert data(make(octaves, [recipe()])[0], "codes") == data(make(plain, [recipe()])[0], "codes")
+
+
+def test_later_legs_keep_the_octave_of_the_take_that_was_kept(tmp_path):
+    made = after_melodies(tmp_path / "legs", leg_s=1.0, octaves=[1, -1], takes_with_melody=3)
+    generator, (tone, digest) = load_generator(made, slots=1), hummed(440)
+    generator.admit("a", recipe(melody=digest), {"melody": tone})
+    (piece,) = generator._pieces.values()
+    told, outcomes = list(piece.tellings), []
+    assert len({tuple(each.melody_Q.tolist()) for each in told}) == 3
+    while not outcomes:
+        outcomes = generator.advance()
+        if piece.choices:
+            assert piece.tellings == [told[piece.choices[0][1].best]]
+    assert len(piece.choices) == 3
 
 
 def test_another_melody_than_the_recipe_names_or_none_that_can_be_read_is_refused(version):

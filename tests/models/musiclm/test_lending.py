@@ -1,14 +1,17 @@
 """A version that was trained on has only what changed; all else is lent by those that went before it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import tiny_musiclm
 import torch
 
 from models.musiclm.lending import find_lent, part_digests, whole_tensors
-from models.musiclm.model import load_model
+from models.musiclm.model import MusicLM, load_model
 from models.musiclm.release import LEG_S, release, renew
+from models.musiclm.stage import with_melody_table
+from models.packing import SCALE
 from models.registry import find_version, load_generator, superseded
 from models.weights import UnusableModelError, load_tensors, write_version
 
@@ -53,6 +56,20 @@ def test_it_has_what_changed_and_borrows_all_else_bit_for_bit(start, trained_on)
         assert any(not torch.equal(whole[name], begun[name]) for name in own if name.startswith(f"{part}."))
     assert {"fine", "codec.encoder", "codec.quantiser", "coarse.codes"} <= trained_on.config["lent"].keys()
     assert load_generator(trained_on, slots=1).version.digest == trained_on.digest
+
+
+def test_a_table_of_melodies_is_all_that_a_version_has_which_learnt_it_alone(start, training):
+    begun = load_model(start, "cpu", torch.float32)
+    config = replace(begun.config, coarse=with_melody_table(begun.config.coarse))
+    model = MusicLM(config)
+    model.load_state_dict(begun.state_dict(), strict=False)
+    model.coarse.take_up(begun.coarse)
+    torch.nn.init.normal_(model.coarse.melody.weight)
+    made = release(model.requires_grad_(requires_grad=False), training, start.path.with_name("table"), start)
+    assert {name.removesuffix(SCALE) for name in load_tensors(made, "cpu")} == {"coarse.melody.weight"}
+    loaded = load_model(made, "cpu", torch.float32)
+    assert loaded.coarse.melody.weight == pytest.approx(model.coarse.melody.weight, abs=0.03)
+    assert torch.equal(loaded.coarse.added.weight, begun.coarse.added.weight)
 
 
 def test_it_is_what_its_name_means_from_then_on(tmp_path, start, trained_on):

@@ -12,7 +12,8 @@ from tiny_musiclm import model
 from models.engine.engine import Engine
 from models.engine.patterns import FREE, Delay, to_decode
 from models.engine.requests import Conditioning, Request
-from models.musiclm.stage import Stage, heard_by, paper, unheard, with_melody, without_melody
+from models.melody.contour import ENTRIES, FIRST, REST, UNTOLD
+from models.musiclm.stage import Stage, heard_by, paper, unheard, with_melody, with_melody_table, without_melody
 from models.musiclm.training import delayed
 
 
@@ -70,6 +71,22 @@ def test_a_stage_that_learns_melodies_begins_as_what_it_was():
             a = before(codes, prefix, torch.tensor([True]), added)
             b = told(codes, prefix, torch.tensor([True]), with_melody(added, torch.arange(9)[None], 9))
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["semantic", "coarse"])
+def test_a_stage_with_a_table_of_melodies_begins_as_what_it_was_and_learns_by_it_alone(name):
+    before = model().stage(name)
+    told = Stage(with_melody_table(before.config))
+    told.take_up(before)
+    heard = None if name == "semantic" else heard_by(torch.tensor([1, 2, 3, 4]), 8)
+    melody = torch.tensor([UNTOLD, REST, FIRST, ENTRIES - 1] * 2)
+    melody = melody if name == "semantic" else melody[:4]
+    added = with_melody(heard, melody, 8)
+    assert torch.equal(told.embed_added(added), before.embed_added(added))
+    with torch.no_grad():
+        told.melody.weight += 1.0
+    differs_N = (told.embed_added(added) != before.embed_added(added)).any(dim=1)
+    assert torch.equal(differs_N, added[:, -1] != UNTOLD)
 
 
 def test_what_is_not_told_adds_nothing():

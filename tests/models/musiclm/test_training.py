@@ -21,9 +21,15 @@ def first_loss(semantic_seed, **changes):
     recipe = StageTrainingConfig(
         stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32", **changes
     )
-    melodies = np.full((12, 250), 5, dtype=np.uint8)
+    melodies = np.full((12, 250), 25, dtype=np.uint8)
     trainee = StageTrainee(recipe, tokens, drawn(16, 12, 500, 4), range(8), range(8, 12), melodies_NQ=melodies)
     return trainee.step(0, 1e-3)["nats"]
+
+
+def test_a_melody_is_told_in_the_octaves_of_the_recipe():
+    as_it_is, higher, lower = (first_loss(1, melody_told=1.0, octaves=each) for each in np.eye(3)[[1, 2, 0]])
+    assert len({as_it_is, higher, lower}) == 3
+    assert first_loss(1, melody_told=1.0, octaves=(0.0, 1.0, 0.0)) == as_it_is
 
 
 @pytest.mark.parametrize(
