@@ -225,6 +225,8 @@ class Pipeline:
 
     def _release(self) -> None:
         if self.released is None:
+            if not runs(self._out):
+                raise PipelineError(f"nothing has been trained in {self._out}: train a step before 'release'")
             stages: dict[str, Stage] = {
                 kind: self._trained(f"{kind}-octaves", self._stage(kind, "octaves")) for kind in _TOLD_MELODIES
             }
