@@ -9,15 +9,21 @@ import numpy as np
 
 from models.evaluation.clip import Clip
 from models.evaluation.figure import Figure
-from models.judges.melody import MelodyJudge, contour_correlation
+from models.judges.melody import MelodyJudge, contour_correlation, same_notes
 
 
 @dataclass(frozen=True, slots=True)
 class MelodyEvaluation:
-    """Correlations of pitch contours: of each result with its own melody, and with all others'."""
+    """How results are like melodies: each its own, and all others'.
+
+    `own` and `others` are correlations of pitch contours, `own_notes` and `others_notes` shares of the same notes, in
+    whatever octave.
+    """
 
     own: tuple[float, ...]
     others: tuple[float, ...]
+    own_notes: tuple[float, ...]
+    others_notes: tuple[float, ...]
 
     @property
     def mean(self) -> float:
@@ -30,9 +36,9 @@ class MelodyEvaluation:
         return float(np.mean(self.others))
 
 
-def melody_figure(found: MelodyEvaluation) -> Figure:
-    """Return the correlation beside that with others' melodies."""
-    return Figure(
+def melody_figures(found: MelodyEvaluation) -> list[Figure]:
+    """Return the correlation and the share of right notes, beside those with others' melodies."""
+    correlation = Figure(
         name="melody, correlation",
         meaning="of the result's pitch contour with that of the melody it was given",
         generated=found.mean,
@@ -41,6 +47,15 @@ def melody_figure(found: MelodyEvaluation) -> Figure:
         goal=0.5,
         clips=len(found.own),
     )
+    notes = Figure(
+        name="melody, same notes",
+        meaning="share of the time that the note is the melody's, in whatever octave",
+        generated=float(np.mean(found.own_notes)),
+        shuffled=float(np.mean(found.others_notes)),
+        chance=1 / 12,
+        clips=len(found.own),
+    )
+    return [correlation, notes]
 
 
 def evaluate_melodies(
@@ -55,8 +70,12 @@ def evaluate_melodies(
         raise ValueError(f"{len(melodies)} melodies and {len(results)} results: give as many, and at least 2")
     asked = [judge.contour(clip.waveform, clip.sample_rate_hz) for clip in melodies]
     heard = [judge.contour(clip.waveform, clip.sample_rate_hz) for clip in results]
-    table = [[contour_correlation(a, h, most_lag_s) for h in heard] for a in asked]
-    return MelodyEvaluation(
-        tuple(table[n][n] for n in range(len(asked))),
-        tuple(value for n, row in enumerate(table) for m, value in enumerate(row) if m != n),
-    )
+    correlations = [[contour_correlation(a, h, most_lag_s) for h in heard] for a in asked]
+    notes = [[same_notes(a, h) for h in heard] for a in asked]
+    return MelodyEvaluation(*_own_and_others(correlations), *_own_and_others(notes))
+
+
+def _own_and_others(table: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return what is on the diagonal, and what is off it."""
+    own = tuple(row[n] for n, row in enumerate(table))
+    return own, tuple(value for n, row in enumerate(table) for m, value in enumerate(row) if m != n)

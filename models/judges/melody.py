@@ -55,6 +55,19 @@ def contour_correlation(a: Contour, b: Contour, most_lag_s: float = 0.0) -> floa
     return max(_correlation(*_shifted(a.semitones_F, b.semitones_F, lag)) for lag in range(-most, most + 1))
 
 
+def same_notes(a: Contour, b: Contour) -> float:
+    """Return the share of frames, of those where both contours have a pitch, that have the same note in any octave.
+
+    Nearer than half a semitone counts as the same: 1 / 12 by chance. Contours that share too few frames: 0.
+    """
+    a_F, b_F = _shifted(a.semitones_F, b.semitones_F, 0)
+    both = ~np.isnan(a_F) & ~np.isnan(b_F)
+    if both.sum() < FEWEST_FRAMES:
+        return 0.0
+    apart = b_F[both] - a_F[both]
+    return float((np.abs(apart - 12 * np.round(apart / 12)) < 0.5).mean())
+
+
 def _shifted(
     a_F: NDArray[np.float64], b_F: NDArray[np.float64], lag: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

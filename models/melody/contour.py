@@ -18,7 +18,9 @@ FRAME_RATE_HZ = 25.0  # that of semantic tokens
 LOWEST, HIGHEST = 36, 95  # MIDI pitches
 UNTOLD, REST, FIRST = 0, 1, 2
 ENTRIES = FIRST + HIGHEST - LOWEST + 1
-_FOLDED = 0.05  # of a melody's frames: what was heard wrong may lie anywhere
+_OCTAVES = tuple(each for each in range(-4, 5) if each)
+_MIDDLE = 69  # MIDI pitch: of the melodies of solo instruments half lie higher
+_FOLDED = 0.05  # of a melody's frames
 
 
 def skyline(notes: Iterable[tuple[float, float, int]], frames: int) -> Classes:
@@ -46,10 +48,23 @@ def class_of(pitch: int) -> int:
     return FIRST + folded - LOWEST
 
 
-def fits(classes_F: Classes, octaves: int) -> bool:
-    """Return whether a melody stays in the range when it is moved by octaves, but for a frame in twenty."""
-    pitches_F = classes_F[classes_F >= FIRST].astype(np.int64) + 12 * octaves
-    return bool(np.mean((pitches_F < FIRST) | (pitches_F >= ENTRIES)) <= _FOLDED) if len(pitches_F) else False
+def octaves_beside(classes_F: Classes) -> list[int]:
+    """Return by how many octaves a melody can be moved, those first that bring it nearest to where melodies lie.
+
+    It then stays in the range, but for one frame in twenty: what was heard wrong may lie anywhere.
+    """
+    pitches_F = classes_F[classes_F >= FIRST].astype(np.int64) - FIRST + LOWEST
+    if not len(pitches_F):
+        return []
+    within = {
+        octaves: np.mean((pitches_F + 12 * octaves < LOWEST) | (pitches_F + 12 * octaves > HIGHEST)) <= _FOLDED
+        for octaves in _OCTAVES
+    }
+    middle = float(np.median(pitches_F))
+    return sorted(
+        (octaves for octaves, stays in within.items() if stays),
+        key=lambda octaves: (abs(middle + 12 * octaves - _MIDDLE), octaves),
+    )
 
 
 def moved(classes_F: Classes, octaves: int) -> Classes:

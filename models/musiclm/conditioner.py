@@ -5,7 +5,6 @@ Shapes: Q semantic frames, N steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.engine.requests import Conditioning
-from models.melody.contour import UNTOLD, fits, moved
+from models.melody.contour import UNTOLD, moved, octaves_beside
 from models.musiclm.model import MusicLM, StageName
 from models.musiclm.sampling import Sampling
 from models.musiclm.stage import Stage, heard_by, unheard, with_melody
@@ -31,13 +30,13 @@ class WordsAndMelody:
     model: MusicLM
     sampling: Sampling
 
-    def in_octaves(self, octaves: Iterable[int]) -> list[WordsAndMelody]:
-        """Return this with its melody moved by each of some octaves, as far as it stays in the range; first as it is.
+    def in_octaves(self, count: int) -> list[WordsAndMelody]:
+        """Return this, and this with its melody in other octaves: as many in all, nearest to the middle first.
 
         An instrument that is asked for plays a melody where it lies well; told another octave it wavers between both.
         """
         classes_Q = self.melody_Q.numpy().astype(np.uint8)
-        others = [each for each in octaves if each and fits(classes_Q, each)]
+        others = octaves_beside(classes_Q)[: count - 1]
         return [self, *(replace(self, melody_Q=torch.from_numpy(moved(classes_Q, each)).long()) for each in others)]
 
     def stage(self, name: StageName) -> Stage:

@@ -26,7 +26,7 @@ from models.evaluation.codec import CodecEvaluation, evaluate_codec
 from models.evaluation.drift import Drift, drift, drift_figures
 from models.evaluation.figure import Figure
 from models.evaluation.generation import evaluate_generation
-from models.evaluation.melodies import evaluate_melodies, melody_figure
+from models.evaluation.melodies import evaluate_melodies, melody_figures
 from models.evaluation.memorisation import Memorisation, memorisation, token_distances
 from models.evaluation.report import Report
 from models.evaluation.scores import area_under_curve, recall_at
@@ -373,7 +373,7 @@ def _melodies(generator: Generator, clips: ClipSet, count: int, report: Report_)
         [{"melody": file} for file in files],
     )
     results = [Clip(wave, SAMPLE_RATE_HZ) for wave in waves]
-    return [melody_figure(evaluate_melodies(tunes, results, MelodyJudge()))]
+    return melody_figures(evaluate_melodies(tunes, results, MelodyJudge()))
 
 
 def _file(clip: Clip) -> bytes:

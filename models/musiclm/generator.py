@@ -63,8 +63,9 @@ class MusicLMGenerator:
         self._sentences = load_sentences(device)
         config = version.config
         self._sampling, self._takes = sampling_from(config["sampling"]), int(config["takes"])
+        self._sampling_with_melody = sampling_from(config.get("sampling_with_melody", config["sampling"]))
         self._takes_with_melody = int(config.get("takes_with_melody", self._takes))
-        self._octaves = tuple(int(each) for each in config.get("octaves", ()))
+        self._octaves = int(config.get("octaves", 1))
         self._leg_s = float(config["leg_s"]) if "leg_s" in config else None
         self._listener = Listener(self._model, float(config.get("steadiness_weight", 0.0)))
         engines = engines_for(
@@ -107,10 +108,11 @@ class MusicLMGenerator:
         if listened is not None:
             heard_Q = torch.from_numpy(listened.classes_Q[: len(melody_Q)]).long()
             melody_Q[: len(heard_Q)] = heard_Q
-        told = WordsAndMelody(telling, melody_Q, self._model, self._sampling)
+        sampling = self._sampling if listened is None else self._sampling_with_melody
+        told = WordsAndMelody(telling, melody_Q, self._model, sampling)
         piece = Piece(
             key=key, recipe=recipe, seed=seed, samples=samples,
-            tellings=told.in_octaves(self._octaves) if listened is not None else [told],
+            tellings=[told] if listened is None else told.in_octaves(self._octaves),
             melody_Q=None if listened is None else listened.classes_Q,
             read=records, started_at=started_at, legs=self._legs(telling, frames),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -24,11 +24,11 @@ from models.weights import ModelVersion, card_body, card_text, write_version
 
 NAME, KIND, ARCHITECTURE = "musiclm-small", "soundscape", "musiclm"
 LICENCE = "Apache-2.0"
-TAKES, TAKES_WITH_MELODY = 6, 12
-OCTAVES = (1, -1)  # that a melody is told in besides its own, by turns of the takes
+TAKES = 6
+OCTAVES = 3  # that a melody is told in, its own among them, by turns of the takes: as many takes of each
 LEG_S = 10.0  # as long as MuLan hears at once
 STEADINESS_WEIGHT = 0.5  # beside likeness, when a take of a long piece is chosen
-FOLLOWS_MELODY = False  # not enough to promise it: see the card
+FOLLOWS_MELODY = True
 _BODY = Path(__file__).with_name("card_body.md")
 PARTS = (
     "codec", "decoder", "texture", "joint", "semantic", "melody", "semantic-stage", "semantic-melody",
@@ -52,6 +52,12 @@ def sampling() -> Sampling:
         ),
         fine=StageSampling(temperature=0.3, top_k=0, guidance_scale=1.0, window_s=3.0, given_s=1.0),
     )
+
+
+def sampling_with_melody() -> Sampling:
+    """Return how musiclm-small draws what has a melody, in the same windows: it goes by that more than by itself."""
+    drawn = sampling()
+    return replace(drawn, semantic=replace(drawn.semantic, guidance_scale=5.0, forgetful=0.5))
 
 
 def release(model: MusicLM, training: Path, folder: Path, start: ModelVersion | None = None) -> ModelVersion:
@@ -109,9 +115,10 @@ def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
         "architecture": ARCHITECTURE,
         "parts": parts,
         "sampling": asdict(sampling()),
+        "sampling_with_melody": asdict(sampling_with_melody()),
         "takes": TAKES,
-        "takes_with_melody": TAKES_WITH_MELODY,
-        "octaves": list(OCTAVES),
+        "takes_with_melody": TAKES * OCTAVES,
+        "octaves": OCTAVES,
         "leg_s": LEG_S,
         "steadiness_weight": STEADINESS_WEIGHT,
         "follows_melody": FOLLOWS_MELODY,

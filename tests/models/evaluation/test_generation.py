@@ -7,7 +7,7 @@ from sounds import SAMPLE_RATE_HZ, play
 from models.evaluation.clip import Clip, Labels
 from models.evaluation.codec import low_pass
 from models.evaluation.generation import evaluate_generation, kind_of, noise_like
-from models.evaluation.melodies import evaluate_melodies
+from models.evaluation.melodies import evaluate_melodies, melody_figures
 from models.evaluation.obedience import solo
 from models.evaluation.story import Section, evaluate_story
 from models.judges.melody import MelodyJudge
@@ -128,3 +128,9 @@ def test_results_that_follow_their_melodies_correlate_with_them_and_not_with_oth
     assert found.mean > 0.7
     assert abs(found.shuffled_mean) < 0.5
     assert (len(found.own), len(found.others)) == (3, 6)
+    correlation, notes = melody_figures(found)
+    assert (correlation.generated, correlation.shuffled) == (found.mean, found.shuffled_mean)
+    assert notes.generated == pytest.approx(np.mean(found.own_notes))
+    an_octave_up = [Clip(play(73, tonic=81, tune=tune), SAMPLE_RATE_HZ) for tune in tunes]
+    notes = melody_figures(evaluate_melodies(melodies, an_octave_up, MelodyJudge()))[1]
+    assert notes.generated > 0.8 > 0.5 > notes.shuffled

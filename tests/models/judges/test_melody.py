@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sounds import SAMPLE_RATE_HZ, play
 
-from models.judges.melody import FRAME_RATE_HZ, Contour, MelodyJudge, contour_correlation
+from models.judges.melody import FRAME_RATE_HZ, Contour, MelodyJudge, contour_correlation, same_notes
 
 OTHER_TUNE = (12, 11, 9, 5, 7, 4, 0, 2, 0, -1, 0, 5, 9, 7, 11, 12)
 
@@ -39,3 +39,16 @@ def test_a_shift_is_found_where_one_is_allowed():
 def test_too_little_in_common_is_no_correlation():
     silent = Contour(np.full(round(4 * FRAME_RATE_HZ), np.nan))
     assert contour_correlation(silent, Contour(np.arange(250.0))) == 0.0
+
+
+def test_the_same_notes_are_the_same_in_any_octave_and_only_where_both_have_one():
+    tune = np.repeat([0.0, 4.0, 7.0, 2.0], 30)
+    mixed = tune + 12 * np.repeat([0, 1, -2, 1], 30) + 0.3
+    assert same_notes(Contour(tune), Contour(mixed)) == 1.0
+    assert same_notes(Contour(tune), Contour(tune + 1)) == 0.0
+    half = np.where(np.arange(120) < 60, mixed, mixed + 6)
+    assert same_notes(Contour(tune), Contour(half)) == pytest.approx(0.5)
+    half[60:] = np.nan
+    assert same_notes(Contour(tune), Contour(half)) == 1.0
+    half[10:] = np.nan
+    assert same_notes(Contour(tune), Contour(half)) == 0.0

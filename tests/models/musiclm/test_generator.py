@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -125,7 +126,7 @@ def after_melodies(folder, **settings):
 
 
 def test_takes_are_told_a_melody_in_other_octaves_by_turns(tmp_path):
-    octaves = after_melodies(tmp_path / "octaves", octaves=[1, -1], takes_with_melody=5)
+    octaves = after_melodies(tmp_path / "octaves", octaves=3, takes_with_melody=5)
     plain = after_melodies(tmp_path / "plain", takes_with_melody=5)
     tone, digest = hummed(440)
     told, given = recipe(melody=digest), {"melody": tone}
@@ -139,8 +140,23 @@ def test_takes_are_told_a_melody_in_other_octaves_by_turns(tmp_path):
     assert data(make(octaves, [recipe()])[0], "codes") == data(make(plain, [recipe()])[0], "codes")
 
 
+def test_what_has_a_melody_may_be_drawn_in_another_way(tmp_path):
+    drawn = asdict(tiny_musiclm.sampling())
+    other = drawn | {"semantic": drawn["semantic"] | {"guidance_scale": 5.0}}
+    plain, guided = (
+        after_melodies(tmp_path / name, sampling_with_melody=each) for name, each in (("a", drawn), ("b", other))
+    )
+    tone, digest = hummed(440)
+    codes = [
+        [data(make(made, [each], inputs=given)[0], "codes") for made in (plain, guided)]
+        for each, given in ((recipe(), None), (recipe(melody=digest), {"melody": tone}))
+    ]
+    assert codes[0][0] == codes[0][1]
+    assert codes[1][0] != codes[1][1]
+
+
 def test_later_legs_keep_the_octave_of_the_take_that_was_kept(tmp_path):
-    made = after_melodies(tmp_path / "legs", leg_s=1.0, octaves=[1, -1], takes_with_melody=3)
+    made = after_melodies(tmp_path / "legs", leg_s=1.0, octaves=3, takes_with_melody=3)
     generator, (tone, digest) = load_generator(made, slots=1), hummed(440)
     generator.admit("a", recipe(melody=digest), {"melody": tone})
     (piece,) = generator._pieces.values()

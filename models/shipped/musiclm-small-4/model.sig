@@ -1,0 +1,18 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "d4d588b2f8f0451b3a61014ccba5c342bfa138f4ee077404b34d9b486de721b8"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInN1YmplY3QiOiBbeyJuYW1lIjogIm11c2ljbG0tc21hbGwiLCAiZGlnZXN0IjogeyJzaGEyNTYiOiAiYWM3ZWY3NDdmYTJkZWEyM2ZiYmEzNGI4MjMxNWU4MDVkNWFhMDg4YWE1NzY3NDhjM2YzZWExNmRjYzQ1MDE5NSJ9fV0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJwcmVkaWNhdGUiOiB7InJlc291cmNlcyI6IFt7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogImE5MGJhYWUyMGUyZWM0YTRjYzMxYmQ1MDJlODk5NWM1NjJlYjAzNjU5YWJiYTk0NWE4ZjlmYzMzN2RmY2ViNzciLCAibmFtZSI6ICJjYXJkLm1kIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiYjg1MDJlNzRkYmRlOTQ4Zjg1ZGM4YTQyMTc2YjI2N2YwMzNmZTJiMmYwODZmMGUwYTM3MWZiZTk0Y2M2OGZiYyIsICJuYW1lIjogImNvbmZpZy5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiOWJiY2JmNzM1NjFmNmJjNWQwYTE3ZWE2YTIwODFmZWVkMmQxMzA0ZTg3NjAyZDhjNTAyZDlhNWM0YmQ4NTU3NiIsICJuYW1lIjogIm1vZGVsLnNhZmV0ZW5zb3JzIn1dLCAic2VyaWFsaXphdGlvbiI6IHsibWV0aG9kIjogImZpbGVzIiwgImhhc2hfdHlwZSI6ICJzaGEyNTYiLCAiYWxsb3dfc3ltbGlua3MiOiBmYWxzZSwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl19fX0=",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEQCIF3wukvfnRVOu3ow/eJqCy5eTetL6cRKRGUZFe+w2G+UAiBXQXUkdC4cE/WctUj4vchGRr2sbBiYnULlT1GALCvvzw=="
+   }
+  ]
+ }
+}
