@@ -31,7 +31,7 @@ class WordsAndMelody:
     sampling: Sampling
 
     def in_octaves(self, count: int) -> list[WordsAndMelody]:
-        """Return this, and this with its melody in other octaves: as many in all, nearest to the middle first.
+        """Return this, and this with its melody in other octaves: as many in all, if so many fit.
 
         An instrument that is asked for plays a melody where it lies well; told another octave it wavers between both.
         """

@@ -78,9 +78,9 @@ _FOLLOWING = (
 )  # fmt: skip
 _PART_OF_VERSION = {  # where what a pipeline trains is in a version
     "codec": "codec", "decoder": "codec", "texture": "codec", "joint": "mulan", "semantic": "semantic_model",
-    "melody": "melody", "fine-stage": "fine", "semantic-following": "semantic", "semantic-octaves": "semantic",
-    "coarse-melody": "coarse", "coarse-following": "coarse", "coarse-octaves": "coarse",
+    "melody": "melody", "fine-stage": "fine",
 }  # fmt: skip
+_PARTS_OF_STAGE = ("stage", "melody", "following", "octaves")  # one after the other
 
 
 def steps_from(start: ModelVersion | None) -> tuple[str, ...]:
@@ -227,9 +227,7 @@ class Pipeline:
         if self.released is None:
             if not runs(self._out):
                 raise PipelineError(f"nothing has been trained in {self._out}: train a step before 'release'")
-            stages: dict[str, Stage] = {
-                kind: self._trained(f"{kind}-octaves", self._stage(kind, "octaves")) for kind in _TOLD_MELODIES
-            }
+            stages: dict[str, Stage] = {kind: self._stage(kind, "octaves") for kind in _TOLD_MELODIES}
             fine = self._trained("fine-stage", Stage(small().fine))
             config = MusicLMConfig(
                 codec=self.codec.config, mulan=self.joint.config, semantic_model=self.semantic.config,
@@ -291,18 +289,19 @@ class Pipeline:
 
     def _train_to_follow(self, kind: Told) -> None:
         recipe = recipes.following(kind, self.clips.manifest_digest, self._started)
-        self._train_stage(f"{kind}-following", recipe, self._trained(f"{kind}-melody", Stage(recipe[0].stage)))
+        self._train_stage(f"{kind}-following", recipe, self._stage(kind, "melody"))
 
     def _train_octaves(self, kind: Told) -> None:
         recipe = recipes.octaves(kind, self.clips.manifest_digest, self._started)
-        start = self._trained(f"{kind}-following", self._stage(kind, "following"))
-        self._train_stage(f"{kind}-octaves", recipe, start)
+        self._train_stage(f"{kind}-octaves", recipe, self._stage(kind, "following"))
 
-    def _stage(self, kind: Told, part: Literal["following", "octaves"]) -> Stage:
-        """Return a stage as a part of its training leaves it, or as the version has it if it was not trained here."""
-        if self._begun is not None and not self._paths.weights(f"{kind}-{part}").is_file():
-            return Stage(self._begun.stage(kind).config)
-        return Stage(getattr(recipes, part)(kind, "")[0].stage)
+    def _stage(self, kind: Told, part: Literal["melody", "following", "octaves"]) -> Stage:
+        """Return a stage as a part of its training left it, or as the version has it if it was not trained here."""
+        until = [f"{kind}-{each}" for each in _PARTS_OF_STAGE[: _PARTS_OF_STAGE.index(part) + 1]]
+        if self._begun is not None and not any(self._paths.weights(each).is_file() for each in until):
+            return self._begun.stage(kind)
+        recipe = {"melody": recipes.with_melody, "following": recipes.following, "octaves": recipes.octaves}[part]
+        return self._kept(until[-1], Stage(recipe(kind, "")[0].stage))
 
     def _train_stage(
         self, name: str, recipe: tuple[StageTrainingConfig, Schedule], start: Stage | None = None
@@ -335,13 +334,22 @@ class Pipeline:
         return None if self._start is None else load_model(self._start, "cpu", torch.float32)
 
     def _trained(self, name: str, part: Part) -> Part:
+        """Return a part as it was trained here, or as the version has it."""
+        if self._begun is None or self._paths.weights(name).is_file():
+            return self._kept(name, part)
+        part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
+        return part.eval().requires_grad_(requires_grad=False)
+
+    def _kept(self, name: str, part: Part) -> Part:
+        """Return a part as it was trained here.
+
+        Raises:
+            PipelineError: it was not.
+        """
         path = self._paths.weights(name)
-        if path.is_file():
-            part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        elif self._begun is not None:
-            part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
-        else:
+        if not path.is_file():
             raise PipelineError(f"{path} is missing: the step {name!r} comes first")
+        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return part.eval().requires_grad_(requires_grad=False)
 
     def _told_phase(self, phase: str, done: int, total: int) -> None:

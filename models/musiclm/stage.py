@@ -226,6 +226,7 @@ class Stage(nn.Module):
         """Begin with the weights of a stage that differs only in what it knows of melodies.
 
         If it is told none, what they add begins as 0; if it has no table of them, that begins as what it has instead.
+        A table that this has no place for is left.
         """
         state = other.state_dict()
         rows = state.pop("added.weight")[: other.config.added_codebooks * other.config.added_entries]

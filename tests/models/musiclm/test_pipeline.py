@@ -56,6 +56,17 @@ def test_of_parts_that_were_not_trained_the_versions_own_are_released(tmp_path, 
     assert all(torch.equal(whole[name], before[name]) for name in before.keys() - own.keys())
 
 
+def test_a_stage_is_released_only_when_all_of_its_training_is_done(tmp_path, start):
+    begun = load_model(start, "cpu", torch.float32)
+    stage = Stage(small().coarse)
+    stage.take_up(begun.coarse)
+    going_on = pipeline(tmp_path, start)
+    trained(tmp_path, "coarse-following", stage)
+    with pytest.raises(PipelineError, match="the step 'coarse-octaves' comes first"):
+        going_on.step("release")
+    assert going_on.released is None
+
+
 def test_nothing_is_released_where_nothing_was_trained(tmp_path, start):
     for begun in (None, start):
         with pytest.raises(PipelineError, match="nothing has been trained in"):
