@@ -23,12 +23,13 @@ from models.musiclm.windows import Window
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordsAndMelody:
-    """What a piece is told; `melody_Q` has a class for each semantic frame."""
+    """What a piece is told; `melody_Q` has a class for each semantic frame, `octave` above where it was heard."""
 
     telling: Telling
     melody_Q: Tensor
     model: MusicLM
     sampling: Sampling
+    octave: int = 0
 
     def in_octaves(self, count: int) -> list[WordsAndMelody]:
         """Return this, and this with its melody in other octaves: as many in all, if so many fit.
@@ -36,8 +37,10 @@ class WordsAndMelody:
         An instrument that is asked for plays a melody where it lies well; told another octave it wavers between both.
         """
         classes_Q = self.melody_Q.numpy().astype(np.uint8)
-        others = octaves_beside(classes_Q)[: count - 1]
-        return [self, *(replace(self, melody_Q=torch.from_numpy(moved(classes_Q, each)).long()) for each in others)]
+        return [self] + [
+            replace(self, melody_Q=torch.from_numpy(moved(classes_Q, octave)).long(), octave=octave)
+            for octave in octaves_beside(classes_Q)[: count - 1]
+        ]
 
     def stage(self, name: StageName) -> Stage:
         """Return what the engine runs for a stage."""

@@ -83,8 +83,9 @@ class Piece:
     def choices_as_detail(self) -> list[dict[str, Json]]:
         """Return how the take of each leg was chosen, for the record."""
         rate_hz = self.told.rate_hz("coarse")
+        told: dict[str, Json] = {} if self.melody_Q is None else {"octave": self.told.octave}
         return [
-            {"begin_s": leg.begin / rate_hz, "end_s": leg.end / rate_hz, **choice.as_detail()}
+            {"begin_s": leg.begin / rate_hz, "end_s": leg.end / rate_hz, **choice.as_detail(), **told}
             for leg, choice in self.choices
         ]
 

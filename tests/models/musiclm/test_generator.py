@@ -166,7 +166,8 @@ def test_later_legs_keep_the_octave_of_the_take_that_was_kept(tmp_path):
         outcomes = generator.advance()
         if piece.choices:
             assert piece.tellings == [told[piece.choices[0][1].best]]
-    assert len(piece.choices) == 3
+    assert [each["octave"] for each in piece.choices_as_detail()] == [piece.tellings[0].octave] * 3
+    assert {each.octave for each in told} == {0, -1, 1}
 
 
 def test_another_melody_than_the_recipe_names_or_none_that_can_be_read_is_refused(version):
