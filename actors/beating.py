@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 
 class Beating:
@@ -18,7 +19,7 @@ class Beating:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def __enter__(self) -> Beating:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

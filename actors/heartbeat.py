@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from types import TracebackType
 
 from actors.beating import Beating
 from db.database import Database
@@ -15,7 +14,7 @@ from db.work import heartbeat
 _log = logging.getLogger(__name__)
 
 
-class Heartbeat:
+class Heartbeat(Beating):
     """A thread that beats three times a lease, from entering to leaving its block.
 
     A beat that fails is not repeated at once: the next comes before the lease is over, and a worker whose leases
@@ -27,18 +26,9 @@ class Heartbeat:
     ) -> None:
         self._database, self._run_id, self._owner, self._lease_s = database, run_id, owner, lease_s
         self._on_stopped = on_stopped
-        self._beating = Beating("heartbeat", lease_s / 3, self._beat)
+        super().__init__("heartbeat", lease_s / 3, self._renew)
 
-    def __enter__(self) -> Heartbeat:
-        self._beating.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._beating.__exit__(kind, error, trace)
-
-    def _beat(self) -> None:
+    def _renew(self) -> None:
         try:
             with self._database.unit_of_work() as session:
                 heartbeat(session, self._owner, self._lease_s)
