@@ -49,6 +49,7 @@ from models.weights import CARD, ModelVersion, read_version
 
 Part = TypeVar("Part", bound=nn.Module)
 Told = Literal["semantic", "coarse"]
+PartOfStage = Literal["stage", "melody", "following", "octaves"]
 _TOLD_MELODIES: tuple[Told, ...] = ("semantic", "coarse")
 STEPS = (
     "clips",
@@ -80,12 +81,27 @@ _PART_OF_VERSION = {  # where what a pipeline trains is in a version
     "codec": "codec", "decoder": "codec", "texture": "codec", "joint": "mulan", "semantic": "semantic_model",
     "melody": "melody", "fine-stage": "fine",
 }  # fmt: skip
-_PARTS_OF_STAGE = ("stage", "melody", "following", "octaves")  # one after the other
+_PARTS_OF_STAGE: tuple[PartOfStage, ...] = ("stage", "melody", "following", "octaves")  # one after the other
 
 
 def steps_from(start: ModelVersion | None) -> tuple[str, ...]:
     """Return the steps of a pipeline that begins at a version, or at nothing, in order."""
     return STEPS if start is None else _FOLLOWING
+
+
+def _recipe(
+    kind: Told, part: PartOfStage, manifest: str = "", start: str = ""
+) -> tuple[StageTrainingConfig, Schedule]:
+    """Return the recipe of a part of a stage's training."""
+    match part:
+        case "stage":
+            return recipes.stage(kind, manifest)
+        case "melody":
+            return recipes.with_melody(kind, manifest)
+        case "following":
+            return recipes.following(kind, manifest, start)
+        case "octaves":
+            return recipes.octaves(kind, manifest, start)
 
 
 class PipelineError(Exception):
@@ -148,12 +164,12 @@ class Pipeline:
             "fine-stage": lambda: self._train_stage("fine-stage", recipes.stage("fine", self.clips.manifest_digest)),
             "melodies": lambda: self.melodies_NQ,
             "melody": self._train_melody_net,
-            "semantic-melody": lambda: self._train_melodic("semantic"),
-            "coarse-melody": lambda: self._train_melodic("coarse"),
-            "semantic-following": lambda: self._train_to_follow("semantic"),
-            "coarse-following": lambda: self._train_to_follow("coarse"),
-            "semantic-octaves": lambda: self._train_octaves("semantic"),
-            "coarse-octaves": lambda: self._train_octaves("coarse"),
+            "semantic-melody": lambda: self._train_on("semantic", "melody"),
+            "coarse-melody": lambda: self._train_on("coarse", "melody"),
+            "semantic-following": lambda: self._train_on("semantic", "following"),
+            "coarse-following": lambda: self._train_on("coarse", "following"),
+            "semantic-octaves": lambda: self._train_on("semantic", "octaves"),
+            "coarse-octaves": lambda: self._train_on("coarse", "octaves"),
             "release": self._release,
         }
         steps[name]()
@@ -282,26 +298,18 @@ class Pipeline:
         trainee = MelodyTrainee(config, self.clips, self.melodies_NQ, self._device)
         self._run("melody", trainee, schedule, config, lambda: trainee.average.module)
 
-    def _train_melodic(self, kind: Told) -> None:
-        first = Stage(recipes.stage(kind, "")[0].stage)
-        recipe = recipes.with_melody(kind, self.clips.manifest_digest)
-        self._train_stage(f"{kind}-melody", recipe, self._trained(f"{kind}-stage", first))
+    def _train_on(self, kind: Told, part: PartOfStage) -> None:
+        """Train a part of a stage's training, from what the part before it left."""
+        before = _PARTS_OF_STAGE[_PARTS_OF_STAGE.index(part) - 1]
+        recipe = _recipe(kind, part, self.clips.manifest_digest, self._started)
+        self._train_stage(f"{kind}-{part}", recipe, self._stage(kind, before))
 
-    def _train_to_follow(self, kind: Told) -> None:
-        recipe = recipes.following(kind, self.clips.manifest_digest, self._started)
-        self._train_stage(f"{kind}-following", recipe, self._stage(kind, "melody"))
-
-    def _train_octaves(self, kind: Told) -> None:
-        recipe = recipes.octaves(kind, self.clips.manifest_digest, self._started)
-        self._train_stage(f"{kind}-octaves", recipe, self._stage(kind, "following"))
-
-    def _stage(self, kind: Told, part: Literal["melody", "following", "octaves"]) -> Stage:
+    def _stage(self, kind: Told, part: PartOfStage) -> Stage:
         """Return a stage as a part of its training left it, or as the version has it if it was not trained here."""
         until = [f"{kind}-{each}" for each in _PARTS_OF_STAGE[: _PARTS_OF_STAGE.index(part) + 1]]
         if self._begun is not None and not any(self._paths.weights(each).is_file() for each in until):
             return self._begun.stage(kind)
-        recipe = {"melody": recipes.with_melody, "following": recipes.following, "octaves": recipes.octaves}[part]
-        return self._kept(until[-1], Stage(recipe(kind, "")[0].stage))
+        return self._kept(until[-1], Stage(_recipe(kind, part)[0].stage))
 
     def _train_stage(
         self, name: str, recipe: tuple[StageTrainingConfig, Schedule], start: Stage | None = None
