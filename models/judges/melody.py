@@ -60,11 +60,10 @@ def same_notes(a: Contour, b: Contour) -> float:
 
     Nearer than half a semitone counts as the same: 1 / 12 by chance. Contours that share too few frames: 0.
     """
-    a_F, b_F = _shifted(a.semitones_F, b.semitones_F, 0)
-    both = ~np.isnan(a_F) & ~np.isnan(b_F)
-    if both.sum() < FEWEST_FRAMES:
+    ours, theirs = _where_both(*_shifted(a.semitones_F, b.semitones_F, 0))
+    if len(ours) < FEWEST_FRAMES:
         return 0.0
-    apart = b_F[both] - a_F[both]
+    apart = theirs - ours
     return float((np.abs(apart - 12 * np.round(apart / 12)) < 0.5).mean())
 
 
@@ -76,9 +75,15 @@ def _shifted(
     return a_F[:shared], b_F[:shared]
 
 
-def _correlation(a_F: NDArray[np.float64], b_F: NDArray[np.float64]) -> float:
+def _where_both(
+    a_F: NDArray[np.float64], b_F: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     both = ~np.isnan(a_F) & ~np.isnan(b_F)
-    a, b = a_F[both], b_F[both]
+    return a_F[both], b_F[both]
+
+
+def _correlation(a_F: NDArray[np.float64], b_F: NDArray[np.float64]) -> float:
+    a, b = _where_both(a_F, b_F)
     if len(a) < FEWEST_FRAMES or a.std() < 1e-6 or b.std() < 1e-6:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

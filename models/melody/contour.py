@@ -53,18 +53,16 @@ def octaves_beside(classes_F: Classes) -> list[int]:
 
     It then stays in the range, but for one frame in twenty: what was heard wrong may lie anywhere.
     """
-    pitches_F = classes_F[classes_F >= FIRST].astype(np.int64) - FIRST + LOWEST
-    if not len(pitches_F):
+    pitched_F = classes_F[classes_F >= FIRST]
+    if not len(pitched_F):
         return []
-    within = {
-        octaves: np.mean((pitches_F + 12 * octaves < LOWEST) | (pitches_F + 12 * octaves > HIGHEST)) <= _FOLDED
+    middle = float(np.median(pitched_F)) - FIRST + LOWEST
+    whole = [
+        octaves
         for octaves in _OCTAVES
-    }
-    middle = float(np.median(pitches_F))
-    return sorted(
-        (octaves for octaves, stays in within.items() if stays),
-        key=lambda octaves: (abs(middle + 12 * octaves - _MIDDLE), octaves),
-    )
+        if np.mean(moved(pitched_F, octaves) != pitched_F.astype(np.int64) + 12 * octaves) <= _FOLDED
+    ]
+    return sorted(whole, key=lambda octaves: (abs(middle + 12 * octaves - _MIDDLE), octaves))
 
 
 def moved(classes_F: Classes, octaves: int) -> Classes:
