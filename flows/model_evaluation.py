@@ -119,7 +119,8 @@ class _SingSongStudy:
         from models.recording import RecordingError
         from models.registry import find_version, load_generator
         from models.singsong.pairs import PairsError
-        from models.singsong.pipeline import Pipeline, PipelineError
+        from models.singsong.pipeline import Pipeline
+        from models.training.parts import PipelineError
 
         base, found = find_version("musiclm-small", []), self._found
         pipeline = Pipeline(self._training, self._training, base, workers=1, device="cpu", report=report)

@@ -145,8 +145,9 @@ def _train_musiclm(
     from models.material.clips import ClipsError
     from models.material.synth import SynthError
     from models.mulan.sentences import SentencesError
-    from models.musiclm.pipeline import Pipeline, PipelineError
+    from models.musiclm.pipeline import Pipeline
     from models.score.corpus import CorpusError
+    from models.training.parts import PipelineError
     from models.training.run import RunError
 
     torch.set_num_threads(threads)
@@ -168,7 +169,8 @@ def _train_singsong(
     from models.registry import find_version
     from models.score.corpus import CorpusError
     from models.singsong.pairs import PairsError
-    from models.singsong.pipeline import Pipeline, PipelineError
+    from models.singsong.pipeline import Pipeline
+    from models.training.parts import PipelineError
     from models.training.run import RunError
 
     torch.set_num_threads(threads)

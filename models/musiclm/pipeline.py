@@ -15,13 +15,12 @@ _FOLLOWING, and has the version's part wherever it has not trained one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.material.clips import ClipSet
 from models.material.melodies import read_melodies
@@ -42,12 +41,12 @@ from models.soundstream.codec import SoundStream
 from models.soundstream.training import CodecTrainee, CodecTrainingConfig
 from models.training.curves import plot_curves
 from models.training.kept import keep
-from models.training.run import Report, Schedule, Trainee, run
+from models.training.parts import Part, PipelineError, TrainedParts
+from models.training.run import Report, Schedule
 from models.w2v_bert.model import W2vBert
 from models.w2v_bert.training import SemanticTrainee
 from models.weights import CARD, ModelVersion, read_version
 
-Part = TypeVar("Part", bound=nn.Module)
 Told = Literal["semantic", "coarse"]
 PartOfStage = Literal["stage", "melody", "following", "octaves"]
 _TOLD_MELODIES: tuple[Told, ...] = ("semantic", "coarse")
@@ -104,21 +103,6 @@ def _recipe(
             return recipes.octaves(kind, manifest, start)
 
 
-class PipelineError(Exception):
-    """A step cannot start; the message names what has to come before."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Paths:
-    root: Path
-
-    def part(self, name: str) -> Path:
-        return self.root / name
-
-    def weights(self, name: str) -> Path:
-        return self.root / name / "weights.pt"
-
-
 class Pipeline:
     """Trains the parts in a folder."""
 
@@ -133,8 +117,8 @@ class Pipeline:
         start: ModelVersion | None = None,
     ) -> None:
         """Take the folder with free material, the one to work in, who is told how far it is, and where to begin."""
-        self._data, self._out, self._workers, self._device, self._report = data, out, workers, device, report
-        self._paths, self._start = _Paths(out), start
+        self._data, self._out, self._workers, self._device = data, out, workers, device
+        self._parts, self._start = TrainedParts(out, report), start
 
     def step(self, name: str) -> None:
         """Make one step, or go on with it; one that is done already is not made again.
@@ -177,14 +161,14 @@ class Pipeline:
     @cached_property
     def clips(self) -> ClipSet:
         """The rendered clips."""
-        return ClipSet(self._paths.part("clips"))
+        return ClipSet(self._out / "clips")
 
     @cached_property
     def captions_NCS(self) -> Tensor:
         """Sentence vectors of all captions."""
-        path = self._paths.part("captions.pt")
+        path = self._out / "captions.pt"
         if not path.is_file():
-            keep(caption_vectors(self.clips, load_sentences(), self._told("captions")), path)
+            keep(caption_vectors(self.clips, load_sentences(), self._parts.told("captions")), path)
         vectors: Tensor = torch.load(path, weights_only=True)
         return vectors
 
@@ -196,21 +180,21 @@ class Pipeline:
             self.semantic,
             self.joint,
             self.captions_NCS,
-            self._paths.part("tokens.pt"),
-            self._told("tokens"),
+            self._out / "tokens.pt",
+            self._parts.told("tokens"),
         )
 
     @cached_property
     def codes_NFK(self) -> Tensor:
         """Codec codes of all clips."""
-        return codec_tokens(self.clips, self.codec, self._paths.part("codes.pt"), self._told("codes"))
+        return codec_tokens(self.clips, self.codec, self._out / "codes.pt", self._parts.told("codes"))
 
     @cached_property
     def melodies_NQ(self) -> Classes:
         """Melodies of all clips, from the notes they were rendered from."""
         return read_melodies(
-            RenderConfig(), self._data, self._paths.part("clips"), self._paths.part("melodies.npy"), self._workers,
-            self._told("melodies"),
+            RenderConfig(), self._data, self._out / "clips", self._out / "melodies.npy", self._workers,
+            self._parts.told("melodies"),
         )  # fmt: skip
 
     @cached_property
@@ -236,7 +220,7 @@ class Pipeline:
     @property
     def released(self) -> ModelVersion | None:
         """The version that the last step wrote, if it was made."""
-        folder = self._paths.part("version")
+        folder = self._out / "version"
         return read_version(folder) if (folder / CARD).is_file() else None
 
     def _release(self) -> None:
@@ -261,18 +245,18 @@ class Pipeline:
             }
             for name, part in parts.items():
                 getattr(model, name).load_state_dict(part.state_dict())
-            plot_curves(runs(self._out), self._paths.part("curves.png"))
-            release(model, self._out, self._paths.part("version"), self._start)
+            plot_curves(runs(self._out), self._out / "curves.png")
+            release(model, self._out, self._out / "version", self._start)
 
     def _render(self) -> None:
-        if not self._paths.part("clips/manifest.json").is_file():
+        if not (self._out / "clips" / "manifest.json").is_file():
             config = RenderConfig()
-            render(config, self._data, self._paths.part("clips"), self._workers, self._told_phase)
+            render(config, self._data, self._out / "clips", self._workers, self._parts.told_of)
 
     def _train_codec(self) -> None:
         config, schedule = recipes.codec(self.clips.manifest_digest)
         trainee = CodecTrainee(config, self.clips, self._device)
-        self._run("codec", trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train("codec", trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_texture(self) -> None:
         recipe = recipes.texture(self.clips.manifest_digest, self._started)
@@ -281,22 +265,26 @@ class Pipeline:
     def _train_decoder(self, name: str, recipe: tuple[CodecTrainingConfig, Schedule], start: SoundStream) -> None:
         config, schedule = recipe
         trainee = CodecTrainee(config, self.clips, self._device, start=start)
-        self._run(name, trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train(name, trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_joint(self) -> None:
         config, schedule = recipes.joint(self.clips.manifest_digest)
         trainee = MulanTrainee(config, self.clips, self.captions_NCS, self._device)
-        self._run("joint", trainee, schedule, config, lambda: trainee.quantise(self._told("joint tokens")))
+        self._parts.train(
+            "joint", trainee, schedule, config, lambda: trainee.quantise(self._parts.told("joint tokens"))
+        )
 
     def _train_semantic(self) -> None:
         config, schedule = recipes.semantic(self.clips.manifest_digest)
         trainee = SemanticTrainee(config, self.clips, self._device)
-        self._run("semantic", trainee, schedule, config, lambda: trainee.classify(self._told("semantic classes")))
+        self._parts.train(
+            "semantic", trainee, schedule, config, lambda: trainee.classify(self._parts.told("semantic classes"))
+        )
 
     def _train_melody_net(self) -> None:
         config, schedule = recipes.melody(self.clips.manifest_digest)
         trainee = MelodyTrainee(config, self.clips, self.melodies_NQ, self._device)
-        self._run("melody", trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train("melody", trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_on(self, kind: Told, part: PartOfStage) -> None:
         """Train a part of a stage's training, from what the part before it left."""
@@ -307,9 +295,9 @@ class Pipeline:
     def _stage(self, kind: Told, part: PartOfStage) -> Stage:
         """Return a stage as a part of its training left it, or as the version has it if it was not trained here."""
         until = [f"{kind}-{each}" for each in _PARTS_OF_STAGE[: _PARTS_OF_STAGE.index(part) + 1]]
-        if self._begun is not None and not any(self._paths.weights(each).is_file() for each in until):
+        if self._begun is not None and not any(self._parts.weights(each).is_file() for each in until):
             return self._begun.stage(kind)
-        return self._kept(until[-1], Stage(_recipe(kind, part)[0].stage))
+        return self._parts.take(until[-1], Stage(_recipe(kind, part)[0].stage))
 
     def _train_stage(
         self, name: str, recipe: tuple[StageTrainingConfig, Schedule], start: Stage | None = None
@@ -321,15 +309,7 @@ class Pipeline:
             self.clips.numbers("train"), self.clips.numbers("validation"), self._device,
             melodies_NQ=self.melodies_NQ if config.stage.melody else None, start=start,
         )  # fmt: skip
-        self._run(name, trainee, schedule, config, lambda: trainee.average.module)
-
-    def _run(
-        self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
-    ) -> None:
-        """Train a part and keep the weights that are used from now on."""
-        run(name, trainee, schedule, config, self._paths.part(name), self._report)
-        if not self._paths.weights(name).is_file():
-            keep(released().state_dict(), self._paths.weights(name))
+        self._parts.train(name, trainee, schedule, config, lambda: trainee.average.module)
 
     @property
     def _started(self) -> str:
@@ -343,25 +323,7 @@ class Pipeline:
 
     def _trained(self, name: str, part: Part) -> Part:
         """Return a part as it was trained here, or as the version has it."""
-        if self._begun is None or self._paths.weights(name).is_file():
-            return self._kept(name, part)
+        if self._begun is None or self._parts.weights(name).is_file():
+            return self._parts.take(name, part)
         part.load_state_dict(getattr(self._begun, _PART_OF_VERSION[name]).state_dict())
         return part.eval().requires_grad_(requires_grad=False)
-
-    def _kept(self, name: str, part: Part) -> Part:
-        """Return a part as it was trained here.
-
-        Raises:
-            PipelineError: it was not.
-        """
-        path = self._paths.weights(name)
-        if not path.is_file():
-            raise PipelineError(f"{path} is missing: the step {name!r} comes first")
-        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        return part.eval().requires_grad_(requires_grad=False)
-
-    def _told_phase(self, phase: str, done: int, total: int) -> None:
-        self._report(phase, done, total, {})
-
-    def _told(self, phase: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._report(phase, done, total, {})

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from models.mulan.sentences import load_sentences
 from models.musiclm.model import MusicLM
@@ -41,19 +39,14 @@ from models.singsong.tokens import (
     vocal_tokens,
 )
 from models.singsong.training import SungTokens, SungTrainee, SungTrainingConfig
-from models.training.kept import keep
-from models.training.run import Report, Schedule, Trainee, run
+from models.training.parts import TrainedParts
+from models.training.run import Report
 from models.weights import CARD, ModelVersion, card_text, read_version, write_version
 
-Part = TypeVar("Part", bound=nn.Module)
 STEPS = (
     "pairs", "separator", "voices", "notes", "accompaniment", "vocals", "harmony", "semantic-stage", "coarse-stage",
     "release", "ablation",
 )  # fmt: skip
-
-
-class PipelineError(Exception):
-    """A step cannot start; the message names what has to come before."""
 
 
 class Pipeline:
@@ -64,7 +57,7 @@ class Pipeline:
     ) -> None:
         """Take the folder with free material, the one to work in, the MusicLM to begin from, and who is told."""
         self._data, self._out, self._base_version = data, out, base
-        self._workers, self._device, self._report = workers, device, report
+        self._workers, self._device, self._parts = workers, device, TrainedParts(out, report)
 
     def step(self, name: str) -> None:
         """Make one step, or go on with it; one that is done already is not made again.
@@ -107,17 +100,17 @@ class Pipeline:
     @cached_property
     def separator(self) -> Separator:
         """The trained separator."""
-        return self._trained("separator", Separator(SeparatorConfig()))
+        return self._parts.take("separator", Separator(SeparatorConfig()))
 
     @cached_property
     def notes(self) -> NoteHead:
         """The trained head that hears notes."""
-        return self._trained("notes", NoteHead(recipes.notes("", self._features)[0].head))
+        return self._parts.take("notes", NoteHead(recipes.notes("", self._features)[0].head))
 
     @cached_property
     def voices_NT(self) -> NDArray[np.int16]:
         """The voice of every pair as the separator takes it out of the mix."""
-        return separate(self.pairs, self.separator, self._out / "voices.npy", self._told("voices"))
+        return separate(self.pairs, self.separator, self._out / "voices.npy", self._parts.told("voices"))
 
     def hearing(self, config: HearingConfig) -> Hearing:
         """Return how vocals are heard."""
@@ -139,16 +132,16 @@ class Pipeline:
     def harmony(self, variant: str) -> Harmony:
         """Return the trained harmony model of a variant."""
         config = recipes.harmony("", self._shape(recipes.VARIANTS[variant]))[0]
-        return self._trained(f"harmony-{variant}", Harmony(config.encoder))
+        return self._parts.take(f"harmony-{variant}", Harmony(config.encoder))
 
     @cached_property
     def _guides_NGH(self) -> torch.Tensor:
         rate = self.base.semantic_model.config.frame_rate_hz
-        return true_guides(self.pairs, rate, self._out / "guides.pt", self._told("guides"))
+        return true_guides(self.pairs, rate, self._out / "guides.pt", self._parts.told("guides"))
 
     def _vocals(self, variant: str) -> torch.Tensor:
         hearing = self.hearing(recipes.VARIANTS[variant])
-        return vocal_tokens(self.voices_NT, hearing, self._out / f"vocals-{variant}.pt", self._told("vocals"))
+        return vocal_tokens(self.voices_NT, hearing, self._out / f"vocals-{variant}.pt", self._parts.told("vocals"))
 
     def _shape(self, hearing: HearingConfig) -> tuple[int, int, float]:
         shape = shape_of_tokens(hearing, self.base.semantic_model, self.base.codec)
@@ -165,7 +158,7 @@ class Pipeline:
             config, vocals, guides.repeat_interleave(per_frame, dim=1), self.pairs.numbers("train"),
             self.pairs.numbers("validation"),
         )  # fmt: skip
-        self._run(f"harmony-{variant}", trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train(f"harmony-{variant}", trainee, schedule, config, lambda: trainee.average.module)
 
     @property
     def released(self) -> ModelVersion | None:
@@ -191,7 +184,7 @@ class Pipeline:
     @cached_property
     def _accompaniment(self) -> dict[str, torch.Tensor]:
         path = self._out / "accompaniment.pt"
-        return accompaniment_tokens(self.pairs, self.base, load_sentences(), path, self._told("accompaniment"))
+        return accompaniment_tokens(self.pairs, self.base, load_sentences(), path, self._parts.told("accompaniment"))
 
     @property
     def _features(self) -> int:
@@ -203,17 +196,17 @@ class Pipeline:
 
     def _render(self) -> None:
         if not (self._out / "pairs" / "pairs.jsonl").is_file():
-            render_pairs(PairsConfig(), self._data, self._out / "pairs", self._workers, self._told_phase)
+            render_pairs(PairsConfig(), self._data, self._out / "pairs", self._workers, self._parts.told_of)
 
     def _train_separator(self) -> None:
         config, schedule = recipes.separator(self.pairs.manifest_digest)
         trainee = SeparatorTrainee(config, self.pairs, self._device)
-        self._run("separator", trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train("separator", trainee, schedule, config, lambda: trainee.average.module)
 
     def _train_notes(self) -> None:
         config, schedule = recipes.notes(self.pairs.manifest_digest, self._features)
         trainee = NoteTrainee(config, self.pairs, self.voices_NT, self.base.semantic_model)
-        self._run("notes", trainee, schedule, config, lambda: trainee.head)
+        self._parts.train("notes", trainee, schedule, config, lambda: trainee.head)
 
     def _train_stage(self, kind: SungStageName) -> None:
         hearing = recipes.VARIANTS[recipes.SHIPPED]
@@ -221,7 +214,7 @@ class Pipeline:
             kind, self._size(kind, hearing), hearing, self.pairs.manifest_digest, self._base_version.digest
         )
         trainee = self._trainee(config, recipes.SHIPPED)
-        self._run(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
+        self._parts.train(f"{kind}-stage", trainee, schedule, config, lambda: trainee.average.module)
 
     def _ablate(self) -> None:
         for variant, hearing in recipes.VARIANTS.items():
@@ -232,7 +225,7 @@ class Pipeline:
                 )
                 trainee = self._trainee(config, variant)
                 name = f"ablation/{variant}-{kind}"
-                self._run(name, trainee, schedule, config, lambda trainee=trainee: trainee.average.module)  # type: ignore[misc]
+                self._parts.train(name, trainee, schedule, config, lambda trainee=trainee: trainee.average.module)  # type: ignore[misc]
 
     def _trainee(self, config: SungTrainingConfig, variant: str) -> SungTrainee:
         return SungTrainee(
@@ -259,7 +252,7 @@ class Pipeline:
         model.notes.load_state_dict(self.notes.state_dict())
         model.harmony.load_state_dict(harmony.state_dict())
         for kind, folder in folders.items():
-            stage = self._trained(folder, SungStage(sizes[kind]))
+            stage = self._parts.take(folder, SungStage(sizes[kind]))
             model.stage(kind).load_state_dict(stage.state_dict())
         freeze(model)
         return model
@@ -269,27 +262,3 @@ class Pipeline:
             stages = {kind: f"{kind}-stage" for kind in SUNG_STAGES}
             model = self._assembled(recipes.SHIPPED, stages)
             release(model, self._base_version, self._out, self._out / "version")
-
-    def _run(
-        self, name: str, trainee: Trainee, schedule: Schedule, config: object, released: Callable[[], nn.Module]
-    ) -> None:
-        """Train a part and keep the weights that are used from now on."""
-        path = self._out / name / "weights.pt"
-        if path.is_file():
-            return
-        run(name, trainee, schedule, config, path.parent, self._report)
-        keep(released().state_dict(), path)
-
-    def _trained(self, name: str, part: Part) -> Part:
-        path = self._out / name / "weights.pt"
-        if not path.is_file():
-            raise PipelineError(f"{path} is missing: the step that trains it comes first")
-        part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        freeze(part)
-        return part
-
-    def _told_phase(self, phase: str, done: int, total: int) -> None:
-        self._report(phase, done, total, {})
-
-    def _told(self, phase: str) -> Callable[[int, int], None]:
-        return lambda done, total: self._report(phase, done, total, {})

@@ -7,11 +7,12 @@ import torch
 
 from models.musiclm.lending import whole_tensors
 from models.musiclm.model import load_model
-from models.musiclm.pipeline import STEPS, Pipeline, PipelineError, steps_from
+from models.musiclm.pipeline import STEPS, Pipeline, steps_from
 from models.musiclm.stage import Stage, small, with_melody_table
 from models.packing import SCALE
 from models.registry import find_version
 from models.training.kept import keep
+from models.training.parts import PipelineError
 from models.weights import load_tensors
 
 
