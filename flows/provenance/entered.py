@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from flows.provenance.identity import KnownFile
+from flows.wording import explain
 
 
 class MalformedEntryError(ValueError):
@@ -36,7 +37,7 @@ def entered_files(asset: str, entry: Mapping[str, Any]) -> list[KnownFile]:
     try:
         files = _FILES.validate_python(entry.get("files"))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(("files", *(str(part) for part in first["loc"])))
-        raise MalformedEntryError(f"{where}: {first['msg']}") from None
+        place, problem = explain(error, _File.model_fields)
+        where = ".".join(("files", *(str(part) for part in place)))
+        raise MalformedEntryError(f"{where}: {problem}") from None
     return [KnownFile(asset, f.name, f.media_type, f.bytes, f.digest, f.unsigned_digest) for f in files]
