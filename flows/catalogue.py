@@ -58,8 +58,9 @@ async def generate_catalogue(
     """
     services = Services(load_settings())
     run_id = run_id or new_run_id()
-    with stop_on_signals(run_id) as stop, opened(services) as backend:
+    with stop_on_signals() as stop, opened(services) as backend:
         model = await plan(services, backend, order, run_id, options or {}, stop)
+        stop.run_id = run_id
         return await _make(services, backend, run_id, model, workers, stop)
 
 

@@ -53,7 +53,10 @@ class VerificationError(FlowError):
 
 
 class InterruptedRunError(FlowError):
-    """The user or the system asked the command to stop; what was finished is kept."""
+    """The user or the system asked the command to stop; what was finished is kept.
+
+    `run_id` is of a run that is planned, and can be resumed.
+    """
 
     def __init__(self, signal_number: int, run_id: str | None) -> None:
         super().__init__(f"stopped by signal {signal_number}")

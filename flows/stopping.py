@@ -18,10 +18,11 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class StopRequest:
     """Whether somebody asked to stop, and by which signal. Safe to look at from any thread."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str | None = None) -> None:
         self.listen_again: Callable[[], None] = lambda: None
         """Call when a library may have taken the signals for itself (Ray does): from any thread."""
-        self._run_id = run_id
+        self.run_id = run_id
+        """Of the run that can be resumed; None as long as it is not planned."""
         self._asked = threading.Event()
         self._signal = 0
 
@@ -43,14 +44,17 @@ class StopRequest:
             InterruptedRunError: somebody did.
         """
         if self._asked.is_set():
-            raise InterruptedRunError(self._signal, self._run_id)
+            raise InterruptedRunError(self._signal, self.run_id)
 
 
 @contextmanager
-def stop_on_signals(run_id: str) -> Iterator[StopRequest]:
+def stop_on_signals(run_id: str | None = None) -> Iterator[StopRequest]:
     """Turn signals into a request for the length of the block; in another thread than the main one, do nothing.
 
     To be entered where an event loop runs: only the main thread may set handlers, and the loop gets us there.
+
+    Args:
+        run_id: of the run that can be resumed, if it is planned already.
     """
     request = StopRequest(run_id)
 

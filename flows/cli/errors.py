@@ -38,7 +38,7 @@ def errors_told(run_id: str | None = None) -> Iterator[None]:
     """Turn the errors of the block into a line on standard error and an exit code.
 
     Args:
-        run_id: of a run that can be resumed should the block be interrupted.
+        run_id: of a run that is planned, and can be resumed should the block be interrupted.
     """
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -49,7 +49,7 @@ def errors_told(run_id: str | None = None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at the end
         raise typer.Exit(DONE) from None
     except KeyboardInterrupt:
-        raise typer.Exit(_stopped(signal.SIGINT, None)) from None
+        raise typer.Exit(_stopped(signal.SIGINT, run_id)) from None
     except InterruptedRunError as error:
         raise typer.Exit(_stopped(error.signal_number, error.run_id or run_id)) from None
     except Exception as error:
@@ -103,7 +103,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def _stopped(number: int, run_id: str | None) -> int:
     with suppress(OSError):  # after a hang-up there may be nobody to tell
-        note(f"stopped; go on with: tutti resume {run_id}" if run_id else "stopped; nothing was started")
+        note(f"stopped; go on with: tutti resume {run_id}" if run_id else "stopped; say it again")
     return 128 + number
 
 

@@ -107,7 +107,8 @@ def resume(
 
             return driven(resume_catalogue)(run_id, workers)
 
-        _make(services, run_id, start, began, as_json, there=there)
+        with errors_told(run_id):
+            _make(services, run_id, start, began, as_json, there=there)
 
 
 def driven(flow: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -143,7 +144,7 @@ def _make(
     from flows.prefect_environment import prepare
     from flows.summary import summarise
 
-    with errors_told(run_id), answers_only(), progress_bar(run_id) as bar:
+    with answers_only(), progress_bar(run_id) as bar:
         bar.say("starting services")
         prefect = services.prefect_begun()
         with services.open():

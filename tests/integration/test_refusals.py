@@ -1,11 +1,14 @@
 """What cannot be done is refused in one line, with exit code 2 or 3, and leaves nothing behind."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from typer import Exit
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -190,8 +193,6 @@ def test_an_s3_server_that_refuses_is_told(home, monkeypatch, s3, bucket):
 
 
 def test_what_nobody_foresaw_is_told_and_kept(tmp_path, monkeypatch, capsys):
-    from typer import Exit
-
     monkeypatch.setenv("TUTTI_HOME", str(tmp_path / "home"))
     with pytest.raises(Exit) as ended, errors_told():
         {}["surprise"]
@@ -200,6 +201,13 @@ def test_what_nobody_foresaw_is_told_and_kept(tmp_path, monkeypatch, capsys):
     log = said.split("report it with ")[1].strip()
     assert "KeyError: 'surprise'" in said and log.startswith(str(tmp_path / "home" / "logs"))
     assert "in test_what_nobody_foresaw_is_told_and_kept" in Path(log).read_text()
+
+
+def test_a_command_asked_to_stop_says_nothing_of_what_it_had_started(capsys):
+    with pytest.raises(Exit) as ended, errors_told():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert (ended.value.exit_code, capsys.readouterr().err) == (128 + signal.SIGTERM, "stopped; say it again\n")
 
 
 def run_python(code, *arguments):

@@ -40,6 +40,19 @@ def test_a_command_asked_to_stop_says_how_to_go_on(tutti, number):
     assert (again["made"], again["reused"], len(again["assets"])) == (0, 40, 40)
 
 
+def test_a_command_asked_to_stop_before_its_run_is_planned_names_no_run(tutti):
+    order = tutti.order("catalogue: never\nmodel: tiny\ntracks: [{prompt: endless, count: 3000000}]\n")
+    tutti.json("up")
+    before = tutti.runs()
+    process = tutti.start("generate", order)
+    planning = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%%planned%%'"
+    wait_for(lambda: tutti.query(planning) != [(0,)])
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors.strip()) == (128 + signal.SIGTERM, "stopped; say it again")
+    assert tutti.runs() == before
+
+
 def test_a_run_whose_command_was_killed_is_interrupted_and_not_running(tutti):
     order = tutti.order(ORDER.format(name="killed", seed=90))
     tutti.json("up")
