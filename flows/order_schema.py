@@ -69,7 +69,7 @@ def _matrix_value(value: Any) -> str:
         raise ValueError(f"{value!r} is neither a word nor a number; put it in quotes")  # noqa: TRY004
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no number to put into a prompt")
-    return str(value)
+    return _plain(str(value))
 
 
 def _metre(value: str) -> str:
