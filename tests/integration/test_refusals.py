@@ -210,10 +210,32 @@ def test_a_command_asked_to_stop_says_nothing_of_what_it_had_started(capsys):
     assert (ended.value.exit_code, capsys.readouterr().err) == (128 + signal.SIGTERM, "stopped; say it again\n")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", b"caf\xe9"],
+        ["generate", b"caf\xe9"],
+        ["accompany", b"caf\xe9"],
+        ["listeners", "add", b"caf\xe9"],
+        ["recall", "--prompt", b"caf\xe9"],
+        ["list", b"--catalogue=caf\xe9"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_argument_that_is_not_utf_8_is_refused_and_named(home, arguments):
+    done = subprocess.run([sys.executable, "-m", "flows.cli", *arguments], env=in_checkout(), capture_output=True)
+    shown = arguments[-1].decode("utf-8", "backslashreplace")
+    line = f"tutti: argument {len(arguments)}, '{shown}', is not UTF-8; of a file, change its name\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", line)
+
+
+def in_checkout():
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
 def run_python(code, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return subprocess.run(command, env=in_checkout(), capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["generate", "none.yaml"], ["list", "--help"]], ids=" ".join)
