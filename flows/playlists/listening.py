@@ -80,7 +80,7 @@ class WrittenEvent(BaseModel):
 
 class _TrackMetadata(BaseModel):
     track_name: str
-    additional_info: dict[str, Any] = {}
+    additional_info: dict[str, Any] | None = None
 
 
 class ListenBrainzItem(BaseModel):

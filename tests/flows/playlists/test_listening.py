@@ -56,6 +56,11 @@ def test_a_listenbrainz_export_gives_what_is_of_the_catalogue_by_id_or_by_a_titl
     assert found.foreign == 3
 
 
+def test_a_listen_of_a_player_that_told_nothing_more_is_read(tmp_path):
+    item = {"listened_at": 1777662900, "track_metadata": {"track_name": "calm piano", "additional_info": None}}
+    assert read(tmp_path / "a.json", json.dumps([item]), listener="ann").events[0].asset_id == ONE
+
+
 def test_an_answer_of_listenbrainzs_api_is_read_too(tmp_path):
     answer = {"payload": {"listens": [listen("calm piano") | {"user_name": "ben"}]}}
     assert read(tmp_path / "a.json", json.dumps(answer)).events[0].listener == "ben"
