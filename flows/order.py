@@ -22,6 +22,7 @@ from flows.order_schema import (
     ACCOMPANIMENT_CONTROLS,
     CATALOGUE_NAME,
     HEADER_KEYS,
+    KEYS_BELOW,
     MAX_COUNT,
     SCORE_CONTROLS,
     SHORTEST_SECTION_S,
@@ -235,7 +236,7 @@ def _track(
     try:
         written = WrittenTrack.model_validate(row)
     except ValidationError as error:
-        where, problem = explain(error, TRACK_KEYS)
+        where, problem = explain(error, TRACK_KEYS, KEYS_BELOW)
         raise OrderError(place(where), problem) from None
     _check_together(written, place)
     source = None

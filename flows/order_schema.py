@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
@@ -173,4 +174,8 @@ SCORE_CONTROLS: Final = ("key", "metre", "tempo_bpm", "instruments", "texture")
 SOUNDSCAPE_CONTROLS: Final = ("story", MELODY)
 ACCOMPANIMENT_CONTROLS: Final = ("accompany",)
 TRACK_KEYS: Final = tuple(WrittenTrack.model_fields)
+KEYS_BELOW: Final[Mapping[str | int, tuple[str, ...]]] = {  # keys in what a key of a track holds
+    "story": tuple(WrittenSection.model_fields),
+    "accompany": tuple(WrittenAccompany.model_fields),
+}
 HEADER_KEYS: Final = tuple(WrittenHeader.model_fields)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-_WHOLE, _NUMBER = "must be a whole number", "must be a number"
+_WHOLE, _NUMBER, _MAPPING = "must be a whole number", "must be a number", "must be a mapping"
 _WORDS: Final = {
     "missing": "is needed",
     "int_type": _WHOLE,
@@ -21,7 +21,8 @@ _WORDS: Final = {
     "finite_number": _NUMBER,
     "string_type": "must be text",
     "list_type": "must be a list",
-    "dict_type": "must be a mapping of names to lists",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
     "too_short": "must have at least one entry",
     "string_too_short": "must not be empty",
 }
@@ -29,10 +30,21 @@ _WITHOUT_INPUT: Final = frozenset({"missing", "too_short", "string_too_short"})
 _EXPONENT: Final = re.compile(r"(?P<sign>[-+]?)(?P<whole>\d+)(?P<rest>\.\d*)?[eE](?P<up>[-+]?)(?P<power>\d+)")
 
 
-def explain(error: ValidationError, known: Iterable[str]) -> tuple[tuple[str | int, ...], str]:
-    """Return where the first problem is and what is wrong with it, in words."""
+def explain(
+    error: ValidationError, known: Iterable[str], below: Mapping[str | int, Iterable[str]] | None = None
+) -> tuple[tuple[str | int, ...], str]:
+    """Return where the first problem is and what is wrong with it, in words.
+
+    Args:
+        error: what pydantic raised.
+        known: the keys that there could be.
+        below: those that there could be in what a key holds, by that key.
+    """
     first = error.errors(include_url=False)[0]
-    return first["loc"], problem_of(first, known)
+    where = first["loc"]
+    if below is not None and len(where) > 1:
+        known = below.get(where[0], known)
+    return where, problem_of(first, known)
 
 
 def problem_of(error: ErrorDetails, known: Iterable[str]) -> str:
