@@ -19,18 +19,19 @@ def version_for(order: Order, settings: Settings) -> ModelVersion:
     """Return the version that makes an order, once it is seen that it can make all that is asked for.
 
     Raises:
-        UnknownModelError: there is none, or it makes another kind, and no line of the order says model or kind.
+        UnknownModelError: there is none, or it makes another kind, and what asks for it is an option or nothing.
         CorruptModelError: a registered version cannot be read.
-        OrderError: a line does, or the order fixes what this version does not have, or gives it a melody that it
-            does not follow.
+        OrderError: a line of the order asks for it, or the order fixes what this version does not have, or gives it
+            a melody that it does not follow.
     """
     try:
         version = choose_version(order.model, order.kind, settings)
     except UnknownModelError as error:
-        place = order.written.get("model") or order.written.get("kind")
-        if place is None:
-            raise
-        raise OrderError(place, str(error).removeprefix(f"{place.key} ")) from error
+        if place := order.written.get("kind" if order.model is None else "model"):
+            raise OrderError(place, str(error).removeprefix(f"{place.key} ")) from error
+        if order.model is not None:
+            raise UnknownModelError(f"--model: {str(error).removeprefix('model ')}") from error
+        raise
     check_controls(order, version.kind)
     if MELODY in order.first_uses and not follows_melody(version):
         problem = f"{version.name} does not follow melodies; leave 'melody' out, or name a model that does"
@@ -49,9 +50,7 @@ def choose_version(reference: str | None, kind: Kind | None, settings: Settings)
     if reference is not None:
         version = find_version(reference, folders)
         if kind is not None and version.kind != kind:
-            raise UnknownModelError(
-                f"model {version.name} makes {a_kind(version.kind)}, the order asks for {a_kind(kind)}"
-            )
+            raise UnknownModelError(f"model {version.name} makes {a_kind(version.kind)}, not {a_kind(kind)}")
         return version
     makers = [
         version

@@ -48,13 +48,13 @@ def accompany(
     if balance_db is not None:
         track["accompany"]["balance_db"] = balance_db
     track |= {name: value for name, value in (("prompt", prompt), ("duration_s", duration_s)) if value is not None}
-    order = {"catalogue": catalogue, "kind": "accompaniment", "seed": seed, "tracks": [track]}
+    order = {"catalogue": catalogue, "seed": seed, "tracks": [track]}
     with TemporaryDirectory(prefix="tutti-accompany-") as folder:
         path = Path(folder) / "accompany.yaml"
         path.write_text(yaml.safe_dump(order, allow_unicode=True), encoding="utf-8")
         with errors_told():
             _check(path)
-        generate(path, model=model, workers=workers, as_json=as_json)
+        generate(path, model=model, kind="accompaniment", workers=workers, as_json=as_json)
 
 
 def _check(order: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny_singsong
 from typer import Exit
 from typer.testing import CliRunner
 
@@ -63,11 +64,11 @@ ORDERS = {
     "a story that is not told": ("catalogue: a\ntracks:\n- story: []", "o.yaml:3: tracks[0].story: begins with"),
     "a kind its model does not make": (
         "catalogue: a\nmodel: musiclm-small\nkind: score\ntracks: [{prompt: x}]",
-        "o.yaml:2: model: musiclm-small makes a soundscape, the order asks for a score",
+        "o.yaml:2: model: musiclm-small makes a soundscape, not a score",
     ),
     "a kind with a vowel": (
         "catalogue: a\nkind: accompaniment\nmodel: score-small\ntracks: [{prompt: x}]",
-        "o.yaml:3: model: score-small makes a score, the order asks for an accompaniment",
+        "o.yaml:3: model: score-small makes a score, not an accompaniment",
     ),
 }
 
@@ -86,9 +87,14 @@ def test_an_order_that_is_absent_a_folder_or_not_utf_8_is_refused(home):
     assert "bad.csv:2: not UTF-8" in refuse("generate", "bad.csv", code=2)
 
 
-def test_a_model_that_an_option_names_is_refused_without_a_line(home):
-    refused = refuse("generate", "good.yaml", "--model", "none", code=2)
-    assert refused.startswith("tutti: model 'none' is not registered; known:")
+def test_a_model_that_an_option_names_is_refused_as_the_option(home):
+    (home.parent / "kind.yaml").write_text("catalogue: a\nkind: score\ntracks: [{prompt: calm harp}]\n")
+    (home.parent / "verse.wav").write_bytes(tiny_singsong.file(tiny_singsong.sung(2.0)))
+    for order in ("good.yaml", "kind.yaml"):
+        refused = refuse("generate", order, "--model", "none", code=2)
+        assert refused.startswith("tutti: --model: 'none' is not registered; known:")
+    refused = refuse("accompany", "verse.wav", "--model", "score-small", code=2)
+    assert refused == "tutti: --model: score-small makes a score, not an accompaniment"
 
 
 @pytest.mark.timeout(60)
