@@ -47,7 +47,8 @@ def generate(
     """Plan and make a catalogue from ORDER; what is there already is not made again.
 
     CSV orders have a track a row and JSONL orders a track a line; their catalogue is named by the option or else
-    by the file. Exit codes: 0 done, 1 done with items set aside, 2 the order is wrong, 3 a service failed.
+    by the file. Exit codes: 0 done, 1 done with items set aside or cancelled, 2 the order is wrong, 3 a service
+    failed.
     """
     with errors_told():
         from flows.model_choice import version_for
@@ -140,10 +141,12 @@ def _make(
     `there` is how many pieces of a run that is resumed there are already.
     """
     from flows.cli.progress import progress_bar
+    from flows.errors import RunCancelledError
     from flows.handover import Handover, handing_over
     from flows.prefect_environment import prepare
     from flows.summary import summarise
 
+    cancelled = None
     with answers_only(), progress_bar(run_id) as bar:
         bar.say("starting services")
         prefect = services.prefect_begun()
@@ -156,7 +159,10 @@ def _make(
             services.prefect_ready(prefect)
             bar.watch(services.database_up())
             with handing_over(Handover(order, pool)):
-                asyncio.run(start())
+                try:
+                    asyncio.run(start())
+                except RunCancelledError as error:
+                    cancelled = str(error)
     with services.open() as backend:
         summary = summarise(services, backend, run_id, time.monotonic() - began, there)
     if as_json:
@@ -165,6 +171,9 @@ def _make(
         _show(summary)
     if summary.failed:
         _tell_failures(summary)
+    if cancelled:
+        note(f"tutti: {cancelled}")
+    if summary.failed or cancelled:
         raise typer.Exit(SET_ASIDE)
 
 
