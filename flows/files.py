@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
+
+ABSENT: Final = "no such file"
 
 
 def problem_with(path: Path) -> str | None:
@@ -15,7 +18,7 @@ def problem_with(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return "no such file"
+        return ABSENT
     except (OSError, ValueError) as error:  # a name with NUL, or too long
         return f"cannot be read: {reason(error)}"
     if stat.S_ISDIR(mode):

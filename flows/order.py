@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from flows.errors import OrderError, Place
+from flows.files import problem_with
 from flows.inputs import TUNE, VOICE, InputFile, InputFiles
 from flows.kinds import Kind, a_kind
 from flows.order_schema import (
@@ -93,7 +94,9 @@ def load_order(path: Path, options: OrderOptions | None = None) -> Order:
         OrderError: something in it cannot be used; the error names file, line and key.
     """
     options = options or OrderOptions()
-    if path.suffix.lower() not in SUFFIXES and path.is_file():
+    if (problem := problem_with(path)) is not None:
+        raise OrderError(Place(path), problem)
+    if path.suffix.lower() not in SUFFIXES:
         raise OrderError(Place(path), f"an order is a {', '.join(SUFFIXES)} file")
     tracks: Iterable[Track]
     first_uses: dict[str, Place] = {}

@@ -105,6 +105,7 @@ def _with_bundle(subject: str | None, bundle: Path, log_key: Path | None) -> Aud
 def _with_database(asked: _Asked) -> Audit:
     from flows.cli.backend import opened
     from flows.cli.output import answers_only
+    from flows.files import ABSENT, problem_with
     from flows.keys import load_keys
     from flows.provenance.audits import Auditor, UnreadableFileError
     from flows.provenance.catalogue_audit import EmptyCatalogueError, audit_catalogue
@@ -126,7 +127,9 @@ def _with_database(asked: _Asked) -> Audit:
             with answers_only():
                 if path is None:
                     return audit_catalogue(auditor, asked.catalogue, _say_progress, asked.sample)
-                return auditor.audit_file(path) if path.exists() else auditor.audit_asset(str(asked.subject))
+                if problem_with(path) == ABSENT:
+                    return auditor.audit_asset(str(asked.subject))
+                return auditor.audit_file(path)
         except (EmptyCatalogueError, UnreadableFileError) as error:
             raise InputError(str(error)) from error
 

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501  (a table reads best with a case a line)
 
+import re
+
 import pytest
 
 from flows.errors import OrderError
@@ -164,6 +166,13 @@ def test_what_is_not_utf_8_is_refused_with_its_line(folder, name, first):
 def test_an_absent_order_is_refused(folder):
     assert refusal(folder / "absent.yaml").endswith("absent.yaml: no such file")
     assert refusal(folder / "absent.txt").endswith("no such file")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x" * 300 + ".yaml", "c.csv/below"], ids=["bare", "yaml", "below a file"]
+)
+def test_an_order_whose_path_cannot_be_looked_at_is_refused(folder, name):
+    assert re.search(r": cannot be read: (file name too long|not a directory)$", refusal(folder / name))
 
 
 def test_a_folder_as_order_is_refused(folder):

@@ -81,3 +81,8 @@ def test_what_was_read_from_a_prompt_is_shown_in_words():
         "       tempo_bpm: 72",
     ]
     assert in_words("G major") == ["G major"]
+
+
+def test_an_audit_of_what_cannot_be_looked_at_is_refused(house):
+    assert run("audit", "x" * 300, code=2).stderr == f"tutti: {'x' * 300}: File name too long\n"
+    assert run("audit", "none.flac", code=2).stderr.startswith("tutti: there is no asset 'none.flac'")
