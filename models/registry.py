@@ -6,6 +6,8 @@ hold more. Nothing heavy is imported before a generator is loaded.
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ from models.weights import (
     ModelVersion,
     UnknownModelError,
     UnusableModelError,
+    folder_name,
     read_version,
+    version_folders,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +68,27 @@ def find_version(reference: str, folders: Iterable[Path]) -> ModelVersion:
     raise UnknownModelError(f"model {reference!r} is not registered; known: {known} (see `tutti models list`)")
 
 
+def add_version(version: ModelVersion, folder: Path) -> ModelVersion:
+    """Copy a version into a folder of versions, unless it is there; it appears whole.
+
+    Raises:
+        CorruptModelError: what is there under its name cannot be read.
+        OSError: it cannot be copied.
+    """
+    target = folder / folder_name(version)
+    if not target.exists():
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            shutil.copytree(version.path, partial)
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another command was faster
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return read_version(target)
+
+
 def follows_melody(version: ModelVersion) -> bool:
     """Return whether what a version makes follows the melody that its recipe names.
 
@@ -85,9 +110,9 @@ def _readable(folders: Iterable[Path]) -> tuple[list[ModelVersion], list[Corrupt
     found: list[ModelVersion] = []
     corrupt: list[CorruptModelError] = []
     for folder in (SHIPPED, *folders):
-        for path in sorted(folder.glob("*/config.json")):
+        for path in version_folders(folder):
             try:
-                found.append(read_version(path.parent))
+                found.append(read_version(path))
             except CorruptModelError as error:
                 corrupt.append(error)
     return sorted(found, key=lambda version: version.name), corrupt

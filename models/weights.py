@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,13 @@ def read_version(folder: Path) -> ModelVersion:
             f"{WEIGHTS} or {CONFIG} was changed"
         )
     return version
+
+
+def version_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders of the versions in a folder, by name; not those that are still being filled."""
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        if not path.parent.name.startswith("."):
+            yield path.parent
 
 
 def folder_name(version: ModelVersion) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +15,6 @@ from flows.cli.generate import JsonOption
 from flows.cli.output import answer, answer_json, table
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
     from models.weights import ModelVersion
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
@@ -101,18 +98,18 @@ def add(
     with errors_told():
         from flows.services import check_folder
         from flows.settings import load_settings
-        from models.registry import load_generator
+        from models.registry import add_version, load_generator
         from models.weights import ModelError
 
-        settings = load_settings()
+        folder = load_settings().model_folder
         with TemporaryDirectory(prefix="tutti-model-") as room:
             try:
                 version = _read(source, Path(room))
                 load_generator(version)
             except ModelError as error:
                 raise InputError(str(error)) from error
-            check_folder("the models' folder", settings.model_folder)
-            added = _copy(version, settings)
+            check_folder("the models' folder", folder)
+            added = add_version(version, folder)
         if as_json:
             answer_json(_described(added))
         else:
@@ -159,17 +156,6 @@ def _read(source: str, room: Path) -> ModelVersion:
         return read_version(folder)
     name = re.sub(r"[^a-z0-9.]+", "-", Path(source).resolve().name.lower()).strip("-.") or "musicgen"
     return convert(checkpoint, name, source, room / name)
-
-
-def _copy(version: ModelVersion, settings: Settings) -> ModelVersion:
-    from models.weights import folder_name, read_version
-
-    target = settings.model_folder / folder_name(version)
-    if not target.exists():
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        shutil.copytree(version.path, partial)
-        partial.rename(target)
-    return read_version(target)
 
 
 def _find(reference: str) -> ModelVersion:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.packing import unpack
 from models.registry import SHIPPED
-from models.weights import ModelVersion, UnusableModelError, load_tensors, read_version
+from models.weights import ModelVersion, UnusableModelError, load_tensors, read_version, version_folders
 
 
 def is_of(name: str, part: str) -> bool:
@@ -114,8 +114,8 @@ class _Found:
 
 
 def _musiclms(folder: Path) -> Iterator[ModelVersion]:
-    for path in sorted(folder.glob("*/config.json")):
-        version = read_version(path.parent)
+    for path in version_folders(folder):
+        version = read_version(path)
         if version.config.get("architecture") == "musiclm":
             yield version
 

@@ -1,6 +1,7 @@
 """A version that was trained on has only what changed; all else is lent by those that went before it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,14 @@ def test_it_is_refused_where_nobody_has_the_parts_it_lacks(tmp_path, start, trai
         UnusableModelError, match=r"no MusicLM has the .*codec\.encoder, .*looked at .*musiclm-small@"
     ):
         load_model(trained_on, "cpu", torch.float32)
+
+
+def test_what_is_still_being_copied_lends_nothing_and_is_in_nobodys_way(start, trained_on):
+    partial = start.path.with_name(".first.12345678")
+    shutil.copytree(start.path, partial)
+    (partial / "card.md").unlink()
+    lenders, _ = find_lent({"fine": trained_on.config["lent"]["fine"]}, trained_on)
+    assert lenders["fine"].path == start.path
 
 
 def test_what_goes_on_from_it_borrows_from_both_and_supersedes_both(start, training, trained_on):
