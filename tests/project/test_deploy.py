@@ -29,6 +29,12 @@ def words(command) -> list[str]:
     return command.split() if isinstance(command, str) else [word for part in command for word in str(part).split()]
 
 
+def mounts(service: str) -> dict[str, str]:
+    """What is mounted in a service, by where."""
+    split = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", each).split(":") for each in SERVICES[service].get("volumes", [])]
+    return {target: source for source, target, *_ in split}
+
+
 def test_the_services_of_a_deployment_are_all_there():
     expected = {"postgres", "s3", "prepare", "prefect", "prefect-worker", "ray-head", "ray-worker", "tutti"}
     assert SERVICES.keys() == expected
@@ -103,6 +109,28 @@ def test_volumes_and_files_that_are_mounted_exist():
             if source == "./orders":
                 continue  # the user's
             assert source in COMPOSE["volumes"] or (DEPLOY / source).exists(), f"{name}: {source}"
+
+
+def test_what_signs_has_the_same_home_and_what_plans_or_makes_pieces_the_same_models():
+    image = (DEPLOY / "Dockerfile").read_text()
+    home = re.search(r"TUTTI_HOME=(\S+)", image)[1]
+    for name in ("tutti", "prefect-worker"):
+        assert "TUTTI_HOME" not in SERVICES[name]["environment"]
+        assert mounts(name).get(home) == "home", name
+    for name in ("tutti", "prefect-worker", "ray-worker"):
+        assert mounts(name).get(SERVICES[name]["environment"]["TUTTI_MODELS"]) == "models", name
+
+
+def test_a_new_volume_of_ours_belongs_to_the_user_of_the_image():
+    made = re.search(r"install -d -o tutti -g tutti (.*) \\", (DEPLOY / "Dockerfile").read_text())[1].split()
+    ours = [name for name, service in SERVICES.items() if service["image"] == COMPOSE["x-tutti"]["image"]]
+    assert {target for name in ours for target in mounts(name)} <= set(made)
+
+
+def test_every_volume_is_said_to_be_kept():
+    text = (DEPLOY / "README.md").read_text()
+    kept = re.search(r"^What is to be kept are the volumes (.*?)\.", text, re.MULTILINE)[1]
+    assert set(re.findall(r"`(\w+)`", kept)) == COMPOSE["volumes"].keys()
 
 
 def test_build_arguments_are_those_of_the_image():
