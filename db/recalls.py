@@ -29,6 +29,14 @@ class Touched:
     withdrawn: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """When an asset was taken off the catalogues, and why."""
+
+    at: datetime
+    reason: str
+
+
 # A child may have been made from an asset as a whole or from one of its files.
 _TOUCHED: Final = text("""
     WITH RECURSIVE touched (id, generation) AS (
@@ -126,6 +134,15 @@ def withdraw(session: Session, assets: Sequence[str], reason: str) -> list[str]:
     body = {"reason": reason, "time": _now()}
     append(session, [NewEntry(WITHDRAWAL, asset, {"asset": asset, **body}) for asset in withdrawn])
     return withdrawn
+
+
+def withdrawals_of(session: Session, assets: Sequence[str]) -> dict[str, Withdrawal]:
+    """Return when and why those of these assets were withdrawn that were, by id."""
+    rows = session.execute(
+        text("SELECT asset_id, withdrawn_at, reason FROM withdrawals WHERE asset_id = ANY (CAST(:assets AS text[]))"),
+        {"assets": list(assets)},
+    )
+    return {row.asset_id: Withdrawal(row.withdrawn_at, row.reason) for row in rows}
 
 
 def withdrawals(session: Session) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from flows.kinds import KINDS
 if TYPE_CHECKING:
     from db.assets import Asset, Lineage
     from db.database import Session
+    from db.recalls import Withdrawal
     from flows.services import Backend, Services
 
 
@@ -104,12 +106,14 @@ def show(
     """Show ASSET: its files, the recipe, and everything that made it."""
     with errors_told():
         from db.assets import lineage
+        from db.recalls import withdrawals_of
         from flows.cli.backend import opened_for
 
         with opened_for(f"asset {asset!r}") as (services, backend):
             with backend.database.unit_of_work() as session:
                 known = lineage(session, asset)
-            described = _described(services, backend, known)
+                withdrawal = withdrawals_of(session, [known.asset.id]).get(known.asset.id)
+            described = _described(services, backend, known, withdrawal)
         if as_json:
             answer_json(described)
         else:
@@ -159,7 +163,7 @@ def _line(services: Services, backend: Backend, catalogues: Sequence[str], asset
     return described | {"kind": asset.kind, "model": asset.model_name, "created_at": asset.created_at.isoformat()}
 
 
-def _described(services: Services, backend: Backend, known: Lineage) -> dict[str, Any]:
+def _described(services: Services, backend: Backend, known: Lineage, withdrawal: Withdrawal | None) -> dict[str, Any]:
     from flows.summary import line, place
 
     asset = known.asset
@@ -176,6 +180,7 @@ def _described(services: Services, backend: Backend, known: Lineage) -> dict[str
         "kind": asset.kind,
         "model": {"name": asset.model_name, "digest": asset.model_digest},
         "created_at": asset.created_at.isoformat(),
+        "withdrawn": withdrawal and {"at": withdrawal.at.isoformat(), "reason": withdrawal.reason},
         "catalogues": list(known.catalogues),
         "runs": list(known.runs),
         "attributes": asset.attributes,
@@ -192,13 +197,13 @@ def _described(services: Services, backend: Backend, known: Lineage) -> dict[str
 
 
 def _print(described: dict[str, Any]) -> None:
-    model = described["model"]
+    model, withdrawn = described["model"], described["withdrawn"]
     profile = ", ".join(f"{key} {value}" for key, value in described["lineage"]["numeric_profile"].items())
     for name, value in (
         ("asset", described["id"]),
         ("digest", described["digest"]),
         ("prompt", described["prompt"]),
-        ("made", f"{described['created_at'][:19].replace('T', ' ')} UTC, {seconds(described['duration_s'])} long"),
+        ("made", f"{_moment(described['created_at'])}, {seconds(described['duration_s'])} long"),
         ("model", f"{model['name']} {model['digest']}"),
         ("seed", described["seed"]),
         ("catalogues", ", ".join(described["catalogues"])),
@@ -209,6 +214,8 @@ def _print(described: dict[str, Any]) -> None:
         ("profile", profile),
     ):
         answer(f"{name:>11}  {value}")
+    if withdrawn:
+        answer(f"{'withdrawn':>11}  {_moment(withdrawn['at'])}: {' '.join(withdrawn['reason'].split())}")
     for name, value in described["attributes"].items():
         for number, line in enumerate(in_words(value)):
             answer(f"{'' if number else name:>11}  {line}")
@@ -221,3 +228,7 @@ def _print(described: dict[str, Any]) -> None:
         for s in described["lineage"]["stages"]
     ]
     table(("stage", "took", "input", "output"), stages)
+
+
+def _moment(iso: str) -> str:
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

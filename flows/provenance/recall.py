@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from db.assets import get_asset, lineage
+from db.assets import assets_with_ids, catalogues_of
 from db.database import Session
 from db.finding import ids_beginning
 from db.prefixes import SHORTEST_PREFIX
@@ -28,6 +28,7 @@ from flows.services import Backend, Services
 from flows.shelf import asset_folder_name
 
 _ASSET: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
+_AT_ONCE: Final = 1000
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -78,7 +79,9 @@ def find_told(session: Session, pattern: str) -> Recall:
 
 
 def withdraw_all(services: Services, backend: Backend, recall: Recall, reason: str) -> list[str]:
-    """Take everything a recall found off catalogues and shelves; return what was not off yet.
+    """Take everything a recall found off catalogues and shelves; return what was not off catalogues yet.
+
+    What was withdrawn before leaves the shelves too: a command that was killed may have left it there.
 
     Raises:
         StorageError: the database cannot be changed.
@@ -87,8 +90,7 @@ def withdraw_all(services: Services, backend: Backend, recall: Recall, reason: s
     with backend.database.unit_of_work() as session:
         withdrawn = withdraw(session, [each.asset for each in recall.touched], reason)
     if services.has_shelves:
-        for asset_id in withdrawn:
-            _unshelve(services, backend, asset_id)
+        _unshelve(services, backend, [each.asset for each in recall.touched])
     seal(services, backend)
     return withdrawn
 
@@ -117,10 +119,13 @@ def erase_input(services: Services, backend: Backend, digest: str, reason: str) 
     seal(services, backend)
 
 
-def _unshelve(services: Services, backend: Backend, asset_id: str) -> None:
-    with backend.database.unit_of_work() as session:
-        asset, catalogues = get_asset(session, asset_id), lineage(session, asset_id).catalogues
-    for catalogue in catalogues:
-        folder = services.shelf(catalogue) / asset_folder_name(asset)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+def _unshelve(services: Services, backend: Backend, ids: Sequence[str]) -> None:
+    for first in range(0, len(ids), _AT_ONCE):
+        part = ids[first : first + _AT_ONCE]
+        with backend.database.unit_of_work() as session:
+            assets, among = assets_with_ids(session, part), catalogues_of(session, part)
+        for asset in assets:
+            for catalogue in among[asset.id]:
+                folder = services.shelf(catalogue) / asset_folder_name(asset)
+                if folder.is_dir():
+                    shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """Commands that read: what cannot be asked for is refused, and what an answer leaves out is said."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -64,6 +65,20 @@ def test_a_search_by_sound_says_how_many_pieces_have_no_place_yet(house):
     assert done.stderr == "3 pieces have no place by sound yet, which tutti playlists make gives\n"
     found = json.loads(run("search", "piano", "--by-sound", "--json").stdout)
     assert found == {"assets": [], "more": False, "unplaced": 3}
+
+
+def test_an_asset_that_was_withdrawn_is_shown_with_when_and_why(house):
+    first, second = house.stock(2)
+    before = datetime.now(UTC)
+    run("recall", first[:12], "--withdraw", "--reason", "the singer\nasked")
+    withdrawn = json.loads(run("show", first[:12], "--json").stdout)["withdrawn"]
+    assert withdrawn["reason"] == "the singer\nasked"
+    at = datetime.fromisoformat(withdrawn["at"])
+    assert abs(at - before) < timedelta(minutes=5)
+    line = f"  withdrawn  {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: the singer asked"
+    assert line in run("show", first[:12]).stdout.splitlines()
+    assert json.loads(run("show", second[:12], "--json").stdout)["withdrawn"] is None
+    assert "withdrawn" not in run("show", second[:12]).stdout
 
 
 def test_what_was_read_from_a_prompt_is_shown_in_words():

@@ -5,10 +5,11 @@ from sounding import checks
 
 from db.assets import AssetFilter, get_asset, list_assets, search_assets
 from db.ledger import entries_about
-from db.recalls import touched_by
+from db.recalls import touched_by, withdraw
 from flows.provenance.catalogue_audit import audit_catalogue
 from flows.provenance.recall import RecallError, erase_input, find, find_told, withdraw_all
 from flows.services import Backend, Services
+from flows.shelf import shelve
 
 
 @pytest.fixture
@@ -99,6 +100,18 @@ def test_what_is_withdrawn_is_off_every_list_and_the_reason_is_in_the_ledger(own
         entry = entries_about(session, made[1].id)[-1]
     assert entry.kind == "withdrawal" and entry.content["reason"] == "the singer asked"
     assert "the singer asked" in checks(own_place.auditor().audit_asset(made[1].id))["withdrawal"].detail
+
+
+def test_a_withdrawal_that_was_killed_is_completed_when_it_is_said_again(own_place, family, services, backend):
+    vocals, made = family
+    shelf = services.shelf("study")
+    shelve(shelf, list(made.values()), own_place.objects)
+    with own_place.database.unit_of_work() as session:  # killed once the rows were there
+        withdraw(session, [made[1].id, made[2].id], "the singer asked")
+    with own_place.database.unit_of_work() as session:
+        recall = find(session, vocals)
+    assert withdraw_all(services, backend, recall, "the singer asked") == [made[3].id]
+    assert [path.name[-12:] for path in shelf.iterdir()] == [made[4].id[:12]]
 
 
 def test_an_erased_input_is_gone_and_what_was_made_of_it_is_proved_as_before(own_place, services, backend):
