@@ -76,10 +76,11 @@ def make(
 def show(listener: _ListenerArgument, on: _DateOption = None, as_json: JsonOption = False) -> None:
     """Show a playlist of LISTENER, with the reason for every track."""
     with errors_told():
-        with _kept(listener, on) as (_, _, kept):
+        with _kept(listener, on) as (_, backend, kept):
             body = json.loads(_whole(kept).body)
+            withdrawn = _withdrawn(backend, kept)
         if as_json:
-            answer_json(body | {"digest": kept.digest})
+            answer_json(body | {"digest": kept.digest, "withdrawn": withdrawn})
             return
         rows = [
             (
@@ -87,11 +88,17 @@ def show(listener: _ListenerArgument, on: _DateOption = None, as_json: JsonOptio
                 seconds(track["duration_s"]),
                 shortened(track["title"], 44),
                 track["why"]["words"],
+                "withdrawn" if track["asset"] in withdrawn else "",
             )
             for track in body["tracks"]
         ]
-        table(("asset", "length", "title", "why"), rows, whole=("asset",))
-        answer(f"{kept.listener}, {kept.date}: {len(rows)} tracks" + (f"; {body['note']}" if body["note"] else ""))
+        table(("asset", "length", "title", "why", ""), rows, whole=("asset",))
+        told = [f"{kept.listener}, {kept.date}: {len(rows)} tracks"]
+        if withdrawn:
+            told.append(f"{len(withdrawn)} withdrawn since")
+        if body["note"]:
+            told.append(body["note"])
+        answer("; ".join(told))
 
 
 @app.command()
@@ -101,20 +108,26 @@ def export(
     on: _DateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a playlist of LISTENER as M3U8, JSPF, XSPF and a page, with its sound files beside."""
+    """Write a playlist of LISTENER as M3U8, JSPF, XSPF and a page, with its sound files beside.
+
+    Pieces that were withdrawn since are left out; how many is said.
+    """
     with errors_told():
         from flows.playlists.files import PlaylistFilesError, write_files
 
         with _kept(listener, on) as (_, backend, kept):
+            withdrawn = _withdrawn(backend, _whole(kept))
             try:
-                files = [str(path) for path in write_files(_whole(kept), backend.objects, to)]
+                files = [str(path) for path in write_files(kept, backend.objects, to, withdrawn)]
             except PlaylistFilesError as error:
                 raise InputError(str(error)) from error
         if as_json:
-            answer_json({"listener": kept.listener, "date": str(kept.date), "files": files})
-        else:
-            for path in files:
-                answer(path)
+            answer_json({"listener": kept.listener, "date": str(kept.date), "files": files, "withdrawn": withdrawn})
+            return
+        for path in files:
+            answer(path)
+        if withdrawn:
+            note(f"left out: {counted(len(withdrawn), 'piece')} withdrawn since the playlist was made")
 
 
 @app.command()
@@ -158,6 +171,16 @@ def _whole(kept: Playlist) -> Playlist:
             "playlists replay makes it again and holds it against its digest"
         )
     return kept
+
+
+def _withdrawn(backend: Backend, kept: Playlist) -> list[str]:
+    """Return the assets of a playlist that were withdrawn since it was made, in its order."""
+    from db.recalls import withdrawals_of
+
+    ids = [track["asset"] for track in json.loads(kept.body)["tracks"]]
+    with backend.database.unit_of_work() as session:
+        found = withdrawals_of(session, ids)
+    return [each for each in ids if each in found]
 
 
 def _checked_date(text: str | None) -> date | None:

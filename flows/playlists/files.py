@@ -10,7 +10,7 @@ import json
 import os
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +35,14 @@ class PlaylistFilesError(FlowError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A track as files tell it; `path` is relative to the playlist."""
+    """A track as files tell it; `path` is relative to the playlist, `digest` that of its sound file."""
 
     asset: str
     title: str
     duration_s: float
     path: str
     why: str
+    digest: str
 
 
 def entries_of(kept: Playlist) -> list[Entry]:
@@ -54,31 +55,38 @@ def entries_of(kept: Playlist) -> list[Entry]:
             float(track["duration_s"]),
             f"{_TRACKS}/{slug(track['title'])}-{track['asset'][:12]}{Path(track['file']['name']).suffix}",
             track["why"]["words"],
+            track["file"]["digest"],
         )
         for track in body["tracks"]
     ]
 
 
-def write_files(kept: Playlist, objects: ObjectStore, folder: Path) -> list[Path]:
+def write_files(kept: Playlist, objects: ObjectStore, folder: Path, withdrawn: Collection[str] = ()) -> list[Path]:
     """Write a playlist and the files of its pieces into a folder; return the playlist's files.
+
+    Assets that are `withdrawn` are left out, and what was written of them before is removed.
 
     Raises:
         PlaylistFilesError: the folder cannot be written.
         ObjectStoreError: a piece's file is missing or corrupt.
     """
-    entries = entries_of(kept)
+    every = entries_of(kept)
+    entries = [entry for entry in every if entry.asset not in withdrawn]
+    note = "all of it was withdrawn" if every and not entries else json.loads(kept.body)["note"]
     title = f"{kept.listener}, {kept.date}"
     texts = {
         ".m3u8": m3u8(title, entries),
         ".jspf": jspf(title, kept, entries),
         ".xspf": xspf(title, kept, entries),
-        ".html": page(title, json.loads(kept.body)["note"], entries),
+        ".html": page(title, note, entries),
     }
     try:
         (folder / _TRACKS).mkdir(parents=True, exist_ok=True)
-        tracks = json.loads(kept.body)["tracks"]
-        for entry, track in zip(entries, tracks, strict=True):
-            _place(objects, track["file"]["digest"], folder / entry.path)
+        for entry in every:
+            if entry.asset in withdrawn:
+                (folder / entry.path).unlink(missing_ok=True)
+            else:
+                _place(objects, entry.digest, folder / entry.path)
         written = []
         for suffix, text in texts.items():
             path = folder / f"{kept.date}{suffix}"

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from taste_house import new_house
 from typer.testing import CliRunner
 
+from db.playlists import get_playlist
 from flows.cli.app import app
 from flows.cli.output import in_words
 
@@ -79,6 +80,37 @@ def test_an_asset_that_was_withdrawn_is_shown_with_when_and_why(house):
     assert line in run("show", first[:12]).stdout.splitlines()
     assert json.loads(run("show", second[:12], "--json").stdout)["withdrawn"] is None
     assert "withdrawn" not in run("show", second[:12]).stdout
+
+
+def test_a_playlist_is_handed_out_without_what_was_withdrawn_since_and_kept_and_made_again_with_it(house, tmp_path):
+    house.listener("ann", hears=house.stock(24)[:4])
+    work = house.work()
+    for night in work.due(None, None, 0)[0]:
+        work.write(night)
+    kept = playlist(house)
+    whole = json.loads(run("playlists", "show", "ann", "--json").stdout)
+    assert whole["withdrawn"] == []
+    first, second, *others = (track["asset"] for track in whole["tracks"])
+    run("recall", second, "--withdraw", "--reason", "the singer asked")
+
+    assert json.loads(run("playlists", "show", "ann", "--json").stdout) == whole | {"withdrawn": [second]}
+    shown = run("playlists", "show", "ann").stdout.splitlines()
+    marked = {line.split()[0] for line in shown if line.rstrip().endswith(" withdrawn")}
+    assert marked == {second[:12]}
+    assert "1 withdrawn since" in shown[-1]
+    done = run("playlists", "export", "ann", "--to", str(tmp_path / "out"))
+    assert done.stderr == "left out: 1 piece withdrawn since the playlist was made\n"
+    tracks = {path.stem[-12:] for path in (tmp_path / "out" / "tracks").iterdir()}
+    assert tracks == {each[:12] for each in (first, *others)}
+    told = json.loads(run("playlists", "export", "ann", "--to", str(tmp_path / "out"), "--json").stdout)
+    assert told["withdrawn"] == [second]
+    assert playlist(house) == kept
+    assert json.loads(run("playlists", "replay", "ann", "--json").stdout)["same"] is True
+
+
+def playlist(house):
+    with house.database.unit_of_work() as session:
+        return get_playlist(session, "ann")
 
 
 def test_what_was_read_from_a_prompt_is_shown_in_words():

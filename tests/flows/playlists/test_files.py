@@ -99,6 +99,20 @@ def test_the_page_says_why_and_lets_no_title_be_markup(kept, objects, tmp_path):
     assert "<b>" not in page
 
 
+def test_what_was_withdrawn_is_in_no_file_and_what_was_written_of_it_before_is_removed(kept, objects, tmp_path):
+    write_files(kept, objects, tmp_path)
+    gone = f"{1:064x}"
+    for path in write_files(kept, objects, tmp_path, [gone]):
+        text = path.read_text(encoding="utf-8")
+        assert "calm" in text, path
+        assert "thunder" not in text, path
+        assert gone not in text, path
+    assert sorted(path.name[:4] for path in (tmp_path / "tracks").iterdir()) == ["calm", "flot"]
+    write_files(kept, objects, tmp_path, [f"{n:064x}" for n in range(3)])
+    assert list((tmp_path / "tracks").iterdir()) == []
+    assert "Nothing tonight: all of it was withdrawn." in (tmp_path / "2026-05-01.html").read_text(encoding="utf-8")
+
+
 def test_writing_again_changes_nothing_and_a_file_in_the_way_is_told(kept, objects, tmp_path):
     first = {path: path.read_bytes() for path in write_files(kept, objects, tmp_path / "out")}
     assert {path: path.read_bytes() for path in write_files(kept, objects, tmp_path / "out")} == first
