@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 
+from db.among import among
 from db.asset_types import (
     Asset,
     AssetFile,
@@ -74,7 +75,7 @@ def get_asset(session: Session, id_or_prefix: str) -> Asset:
 
 def assets_with_ids(session: Session, ids: Sequence[str]) -> list[Asset]:
     """Return those of these assets that there are, in no order."""
-    return _assets(session, _ASSETS.where(assets.c.id.in_(list(ids))))
+    return _assets(session, _ASSETS.where(among(assets.c.id, ids)))
 
 
 def catalogues_of(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
@@ -84,7 +85,7 @@ def catalogues_of(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
         select(run_items.c.recipe_id, runs.c.catalogue)
         .distinct()
         .join(runs, runs.c.id == run_items.c.run_id)
-        .where(run_items.c.recipe_id.in_(list(ids)))
+        .where(among(run_items.c.recipe_id, ids))
     )
     for asset_id, catalogue in session.execute(query).tuples():
         found[asset_id].append(catalogue)
@@ -153,13 +154,13 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
             )
             .join(recipes, recipes.c.id == assets.c.id)
             .outerjoin(pieces_made_for, pieces_made_for.c.recipe_id == assets.c.id)
-            .where(assets.c.id.in_(ids))
+            .where(among(assets.c.id, ids))
         )
     }
     stages: dict[str, list[StageExecution]] = {each: [] for each in ids}
     for row in session.execute(
         select(stage_executions)
-        .where(stage_executions.c.asset_id.in_(ids))
+        .where(among(stage_executions.c.asset_id, ids))
         .order_by(stage_executions.c.asset_id, stage_executions.c.ordinal)
     ):
         stages[row.asset_id].append(
@@ -168,7 +169,7 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
     edges: dict[str, list[LineageEdge]] = {each: [] for each in ids}
     for row in session.execute(
         select(lineage_edges)
-        .where(lineage_edges.c.child.in_(ids))
+        .where(among(lineage_edges.c.child, ids))
         .order_by(lineage_edges.c.child, lineage_edges.c.role, lineage_edges.c.parent)
     ):
         edges[row.child].append(LineageEdge(row.child, row.parent, row.role))
@@ -176,7 +177,7 @@ def lineages(session: Session, found: Sequence[Asset]) -> list[Lineage]:
     for row in session.execute(
         select(run_items.c.recipe_id, runs.c.id, runs.c.catalogue)
         .join(runs, runs.c.id == run_items.c.run_id)
-        .where(run_items.c.recipe_id.in_(ids))
+        .where(among(run_items.c.recipe_id, ids))
         .order_by(runs.c.created_at, runs.c.id)
     ):
         wanted_by[row.recipe_id].append((row.id, row.catalogue))
@@ -255,7 +256,7 @@ def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
     files: dict[str, list[AssetFile]] = {row.id: [] for row in rows}
     every = (
         select(asset_files)
-        .where(asset_files.c.asset_id.in_(list(files)))
+        .where(among(asset_files.c.asset_id, files))
         .order_by(asset_files.c.role, asset_files.c.name)
     )
     for row in session.execute(every):

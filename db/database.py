@@ -131,7 +131,7 @@ def _translated(address: URL) -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        if isinstance(error.orig, psycopg.Error):
+        if isinstance(error.orig, psycopg.Error) and not _not_sent(error, error.orig):
             _raise_ours(error.orig, address, disconnected=error.connection_invalidated)
         raise
     except exc.TimeoutError as error:
@@ -139,6 +139,11 @@ def _translated(address: URL) -> Iterator[None]:
     except psycopg.Error as error:  # from COPY, which goes past SQLAlchemy
         _raise_ours(error, address, disconnected=False)
         raise
+
+
+def _not_sent(error: exc.DBAPIError, cause: psycopg.Error) -> bool:
+    """Return whether the driver itself refused a statement on a sound connection: no server said anything of it."""
+    return error.statement is not None and not error.connection_invalidated and cause.sqlstate is None
 
 
 def _raise_ours(error: psycopg.Error, address: URL, *, disconnected: bool) -> None:

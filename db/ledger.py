@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import select, text
 
+from db.among import among
 from db.canonical import canonical
 from db.copying import copy_rows
 from db.database import Session
@@ -191,7 +192,7 @@ def get_entry(session: Session, index: int) -> Entry:
 
 def entries_about(session: Session, *subjects: str) -> list[Entry]:
     """Return the entries with any of these subjects, oldest first."""
-    query = select(ledger_entries).where(ledger_entries.c.subject.in_(subjects)).order_by(ledger_entries.c.index)
+    query = select(ledger_entries).where(among(ledger_entries.c.subject, subjects)).order_by(ledger_entries.c.index)
     return [Entry(**row._mapping) for row in session.execute(query)]
 
 

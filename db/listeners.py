@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Column, DateTime, MetaData, Row, String, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from db.among import among
 from db.copying import copy_rows
 from db.database import Session
 from db.errors import ListenerExistsError, UnknownListenerError
@@ -90,7 +91,7 @@ def list_listeners(session: Session, names: Sequence[str] | None = None) -> list
     """
     query = select(listeners).order_by(listeners.c.name)
     if names is not None:
-        query = query.where(listeners.c.name.in_(names))
+        query = query.where(among(listeners.c.name, names))
     found = [_listener(row) for row in session.execute(query)]
     if names is not None and (missing := sorted(set(names) - {each.name for each in found})):
         raise UnknownListenerError(f"there is no listener {missing[0]!r}")

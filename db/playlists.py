@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Row, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from db.among import among
 from db.database import Session
 from db.digests import digest_of
 from db.errors import UnknownPlaylistError
@@ -225,7 +226,7 @@ def seconds_asked_for(session: Session, *, since: date, until: date) -> dict[str
 
 def _salts(session: Session, names: Sequence[str]) -> dict[str, str]:
     """Return the salts of those of these listeners who are there, and stay until the transaction ends."""
-    query = select(listeners.c.name, listeners.c.salt).where(listeners.c.name.in_(names))
+    query = select(listeners.c.name, listeners.c.salt).where(among(listeners.c.name, names))
     return dict(session.execute(query.with_for_update(key_share=True)).tuples().all())
 
 

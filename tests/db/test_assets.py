@@ -13,6 +13,7 @@ from db.assets import (
     assets_from,
     get_asset,
     lineage,
+    lineages,
     list_assets,
     record_assets,
     search_assets,
@@ -221,3 +222,20 @@ def test_a_file_that_has_no_size_is_refused_by_the_database_itself(database, pla
     record(database, plant, claims)
     with pytest.raises(Exception, match="asset_files_bytes_check"), database.unit_of_work() as session:
         session.execute(text("UPDATE asset_files SET bytes = -1"))
+
+
+def test_there_may_be_more_assets_than_a_query_takes_parameters(database, plant):
+    many = range(66_000)
+    run = plant.plan(*many)
+    digest = "sha256:" + "c" * 64
+    with database.unit_of_work() as session:
+        session.execute(
+            text(
+                "INSERT INTO assets (id, digest, kind, duration_s, attributes, worker, code_version, numeric_profile,"
+                " words) SELECT recipe_id, :digest, 'score', 1.0, '{}', 'w', '0', '{}', '' FROM run_items"
+            ),
+            {"digest": digest},
+        )
+    with database.unit_of_work() as session:
+        found = list_assets(session, AssetFilter(run_id=run, limit=None))
+        assert len(lineages(session, found)) == len(found) == len(many)

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 import db.migrations
 from db.database import connect
@@ -157,3 +158,11 @@ def test_a_database_with_tables_of_something_else_is_refused_and_left_as_it_was(
         assert tables.scalars().all() == ["runs"]
     database.close()
     databases.drop(url)
+
+
+def test_what_the_driver_refuses_to_send_is_no_server_that_is_away(database):
+    names = ", ".join(f":n{n}" for n in range(65_536))
+    with pytest.raises(OperationalError, match="parameters"), database.unit_of_work() as session:
+        session.execute(text(f"SELECT 1 WHERE 1 IN ({names})"), {f"n{n}": n for n in range(65_536)})
+    with database.unit_of_work() as session:
+        assert session.execute(text("SELECT 1")).scalar_one() == 1
