@@ -33,11 +33,26 @@ def _one_not_a_number():
     return tiny_singsong.file(samples, subtype="FLOAT")
 
 
+def _written_to_a_pipe():
+    whole = bytearray(tiny_singsong.file(tiny_singsong.sung(), kind="FLAC"))
+    whole[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples
+    whole[22:26] = bytes(4)
+    return bytes(whole)
+
+
+def _half_a_wav():
+    whole = tiny_singsong.file(tiny_singsong.sung())
+    return whole[: len(whole) // 2]
+
+
 REFUSED = {
     "empty": (b"", "empty; needed"),
     "a video": (b"\x00\x00\x00\x20ftypisom" + bytes(200), "ffmpeg"),
     "words": (b"la la la", "cannot be read as sound"),
     "half a file": (_broken(), "damaged|cannot be read"),
+    "half a WAV": (_half_a_wav(), "damaged: it ends after [0-9]+ of [0-9]+ bytes of sound"),
+    "a FLAC of unknown length": (_written_to_a_pipe(), "its length is not in it"),
+    "an odd rate": (tiny_singsong.file(np.full((88_202, 1), 0.5), 44_101), "44101 samples a second are no usual"),
     "no samples": (
         tiny_singsong.file(np.zeros((0, 1), dtype=np.float32)),
         "0.00 s long, too short; a voice has 1 to 900 s$",
@@ -69,3 +84,13 @@ def test_what_is_amiss_and_can_still_be_used_is_a_warning():
     clipped = read_recording(tiny_singsong.file(np.clip(9 * tiny_singsong.sung(), -1, 1)), "a voice")
     assert [warning.split()[0] for warning in coarse.warnings] == ["kept", "a"]
     assert "clipped" in clipped.warnings[0]
+
+
+def test_a_wav_that_was_written_to_a_pipe_and_promises_no_end_is_read_whole():
+    whole = bytearray(tiny_singsong.file(tiny_singsong.sung()))
+    assert whole[36:40] == b"data"
+    whole[4:8] = whole[40:44] = b"\xff" * 4
+    piped, kept = (
+        read_recording(bytes(each), "a voice") for each in (whole, tiny_singsong.file(tiny_singsong.sung()))
+    )
+    assert np.array_equal(piped.samples_TA, kept.samples_TA)
