@@ -12,9 +12,11 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
+from actors.code_version import code_version
 from actors.identity import asset_digest
 from actors.marking.manifests import SIDECAR_TYPE
 from actors.marking.marker import Finished, Marker
@@ -32,11 +34,15 @@ _LARGEST_COMMIT = 256
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished product of a claim; `unsigned` has digests of files before their manifests, by role."""
+    """A finished product of a claim, and what made it.
+
+    `unsigned` has digests of files before their manifests, by role.
+    """
 
     claim: Claim
     product: Product
     unsigned: Mapping[str, str]
+    maker: Maker
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +69,15 @@ class FinishingLine:
 
     Args:
         stores: the database and the object store.
-        maker: who makes the assets.
+        owner: as whom the items were claimed.
         on_done: called in a thread of the line with the ids that are off the worker's hands.
         marker: marks and signs what was made, the last of the post stages.
     """
 
     def __init__(
-        self, stores: Stores, maker: Maker, on_done: Callable[[Collection[str]], None], marker: Marker | None = None
+        self, stores: Stores, owner: str, on_done: Callable[[Collection[str]], None], marker: Marker | None = None
     ) -> None:
-        self._stores, self._maker, self._on_done, self._marker = stores, maker, on_done, marker
+        self._stores, self._owner, self._on_done, self._marker = stores, owner, on_done, marker
         self._drafts: queue.SimpleQueue[tuple[Generator, Claim, Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Made | Failure | None] = queue.SimpleQueue()
         self._threads = [
@@ -99,17 +105,26 @@ class FinishingLine:
             thread.join()
 
     def _finish(self) -> None:
-        while (handed := self._drafts.get()) is not None:
-            generator, claim, drafted = handed
-            try:
-                product = generator.finish(drafted)
-                _check(product)
-                finished = self._mark(claim, product)
-            except Exception as error:
-                self.fail(claim, error)
-            else:
-                self._results.put(Made(claim, finished.product, finished.unsigned))
+        while self._finish_next():
+            pass
         self._results.put(None)
+
+    def _finish_next(self) -> bool:
+        """Wait for a draft and finish it; return whether there was one. While it waits no generator is held."""
+        handed = self._drafts.get()
+        if handed is None:
+            return False
+        generator, claim, drafted = handed
+        try:
+            product = generator.finish(drafted)
+            _check(product)
+            finished = self._mark(claim, product)
+        except BaseException as error:  # a panic in a library's Rust is no Exception
+            self.fail(claim, error)
+        else:
+            maker = Maker(self._owner, code_version(), generator.profile.as_dict())
+            self._results.put(Made(claim, finished.product, finished.unsigned, maker))
+        return True
 
     def _mark(self, claim: Claim, product: Product) -> Finished:
         if self._marker is None:
@@ -143,7 +158,7 @@ class FinishingLine:
         failures = [result for result in batch if isinstance(result, Failure)]
         try:
             assets = self._store(made)
-            self._stores.patience.call(lambda: self._record(assets, failures))
+            self._stores.patience.call(lambda: self._record(made, assets, failures))
         except InvalidValueError as error:
             if len(batch) > 1:
                 for result in batch:
@@ -158,11 +173,13 @@ class FinishingLine:
         digests = iter(self._stores.patience.call(lambda: self._stores.objects.put_many(data)) if data else ())
         return [_asset(each, digests) for each in made]
 
-    def _record(self, assets: Sequence[NewAsset], failures: Sequence[Failure]) -> None:
+    def _record(self, made: Sequence[Made], assets: Sequence[NewAsset], failures: Sequence[Failure]) -> None:
+        recorded = 0
         with self._stores.database.unit_of_work() as session:
-            recorded = record_assets(session, self._maker, assets) if assets else frozenset()
-            aside = set_aside(session, self._maker.owner, failures) if failures else frozenset()
-        self.made += len(recorded)
+            for maker, group in groupby(zip(made, assets, strict=True), key=lambda pair: pair[0].maker):
+                recorded += len(record_assets(session, maker, [asset for _, asset in group]))
+            aside = set_aside(session, self._owner, failures) if failures else frozenset()
+        self.made += recorded
         self.failed += len(aside)
 
 

@@ -14,13 +14,13 @@ import os
 import socket
 import threading
 import time
+import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from actors.code_version import code_version
 from actors.errors import BrokenGeneratorError
 from actors.finishing import FinishingLine, Stores
 from actors.heartbeat import Heartbeat
@@ -28,13 +28,12 @@ from actors.identity import has_id, recipe_id
 from actors.marking.marker import Marker
 from actors.pace import Pace
 from actors.patience import Patience
-from db.asset_types import Maker
 from db.database import Database
-from db.errors import DatabaseError, UnknownRunError
+from db.errors import CorruptObjectError, DatabaseError, MissingObjectError, ObjectStoreError, UnknownRunError
 from db.objects import ObjectStore
 from db.runs import get_run
 from db.work import Claim, claim, give_back, progress, release_expired, release_owner
-from models.generator import GenerationError, Generator, inputs_of
+from models.generator import GenerationError, Generator, Outcome, inputs_of
 from models.personal import with_personal
 
 _log = logging.getLogger(__name__)
@@ -92,6 +91,7 @@ class PullWorker:
         self.owner, self._marker = owner, marker
         self._stop = threading.Event()
         self._patience = Patience(options.patience_s, given_up=self._stop.is_set)
+        self._generator: Generator  # there once the worker runs
         self._changed = threading.Condition()
         self._waiting: deque[Claim] = deque()  # claimed, and no slot was free yet
         self._admitted: dict[str, Claim] = {}
@@ -115,17 +115,16 @@ class PullWorker:
             BrokenGeneratorError: the generator fails whatever it is given.
             StorageError: the database or the object store was away for longer than the patience.
         """
-        generator = self._factory()
+        self._generator = self._factory()
         if self._options.awaits_plan:
             self._await_plan()
-        self._pace = Pace(generator.slots)
-        maker = Maker(self.owner, code_version(), generator.profile.as_dict())
+        self._pace = Pace(self._generator.slots)
         stores = Stores(self._database, self._objects, self._patience)
-        line = FinishingLine(stores, maker, self._committed, self._marker)
+        line = FinishingLine(stores, self.owner, self._committed, self._marker)
         options = self._options
         with Heartbeat(self._database, options.run_id, self.owner, options.lease_s, self.stop):
             try:
-                self._work(generator, line)
+                self._work(line)
             finally:
                 line.close()
                 self._give_back()
@@ -147,24 +146,24 @@ class PullWorker:
         while not self._stop.is_set() and not self._patience.call(planned):
             self._stop.wait(_PLAN_POLL_S)
 
-    def _work(self, generator: Generator, line: FinishingLine) -> None:
+    def _work(self, line: FinishingLine) -> None:
         while not self._stop.is_set() and line.broken is None:
-            claimed = self._claim(generator)
+            claimed = self._claim()
             self._waiting.extend(claimed)
-            while self._waiting and len(self._admitted) < generator.slots:
-                self._admit(generator, line, self._waiting.popleft())
+            while self._waiting and len(self._admitted) < self._generator.slots:
+                self._admit(line, self._waiting.popleft())
             if self._admitted:
-                generator = self._advance(generator, line)
+                self._advance(line)
             elif self._held:
                 self._wait_for_commits()
             elif not claimed and self._over():
                 return
 
-    def _claim(self, generator: Generator) -> list[Claim]:
+    def _claim(self) -> list[Claim]:
         if self._alone and self._held:
             return []
         self._alone = False
-        free = generator.slots - len(self._admitted) - len(self._waiting)
+        free = self._generator.slots - len(self._admitted) - len(self._waiting)
         if free <= 0:
             return []
         with self._changed:
@@ -199,11 +198,18 @@ class PullWorker:
 
         return self._patience.call(ask)
 
-    def _admit(self, generator: Generator, line: FinishingLine, each: Claim) -> None:
+    def _admit(self, line: FinishingLine, each: Claim) -> None:
+        """Give the generator an item; one that it cannot take is set aside.
+
+        Raises:
+            ObjectStoreError: what the item is made from cannot be got, and the item is not to blame.
+        """
         try:
             _check_content(each)
-            generator.admit(each.recipe_id, with_personal(each.body, each.personal), self._inputs(each))
+            self._generator.admit(each.recipe_id, with_personal(each.body, each.personal), self._inputs(each))
         except Exception as error:
+            if isinstance(error, ObjectStoreError) and not isinstance(error, MissingObjectError | CorruptObjectError):
+                raise
             line.fail(each, error)
         else:
             self._admitted[each.recipe_id] = each
@@ -213,12 +219,19 @@ class PullWorker:
         found = inputs_of(each.body).items()
         return {role: self._patience.call(partial(self._objects.get, digest)) for role, digest in found}
 
-    def _advance(self, generator: Generator, line: FinishingLine) -> Generator:
-        """Advance the generator and pass on what finished; return it, or a new one if it broke down."""
+    def _advance(self, line: FinishingLine) -> None:
+        """Advance the generator and pass on what finished; if it broke down, another takes its place."""
         try:
-            outcomes = generator.advance()
+            outcomes = self._generator.advance()
         except Exception as error:
-            return self._replace(line, error)
+            self._get_over(error, line)
+        else:
+            self._pass_on(outcomes, line)
+            return
+        del self._generator  # nor does the error hold it here: its weights and cache go before those of the next come
+        self._generator = self._factory()
+
+    def _pass_on(self, outcomes: Iterable[Outcome], line: FinishingLine) -> None:
         for outcome in outcomes:
             each = self._admitted.pop(outcome.key, None)
             if each is None:
@@ -226,13 +239,13 @@ class PullWorker:
             if isinstance(outcome.result, GenerationError):
                 line.fail(each, outcome.result)
             else:
-                line.draft(generator, each, outcome.result)
+                line.draft(self._generator, each, outcome.result)
             self._breakdowns = 0
-        return generator
 
-    def _replace(self, line: FinishingLine, error: Exception) -> Generator:
-        """Get over a generator that broke down: the one item it held is at fault, or each must be tried alone."""
-        _log.warning("generator of %s broke down", self.owner, exc_info=error)
+    def _get_over(self, error: Exception, line: FinishingLine) -> None:
+        """Deal with the items of a generator that broke down: the only one is at fault, or each is tried alone."""
+        trace = "".join(traceback.format_exception(error))  # in words: the error itself would hold the generator
+        _log.warning("generator of %s broke down\n%s", self.owner, trace)
         self._breakdowns += 1
         if self._breakdowns >= _MAX_BREAKDOWNS:
             raise BrokenGeneratorError(f"the generator broke down {self._breakdowns} times in a row") from error
@@ -244,7 +257,6 @@ class PullWorker:
             self._wait_until_held(set(suspects), line)
             self._patience.call(self._release)
             self._let_go(suspects)
-        return self._factory()
 
     def _return_waiting(self) -> None:
         """Queue again what was claimed and not begun, as if never claimed."""

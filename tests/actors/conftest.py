@@ -43,10 +43,10 @@ def objects(tmp_path):
 def plan(database):
     """Plan a run of prompts and return its id."""
 
-    def plan(prompts, seed=1, database=database, run_id=None):
+    def plan(prompts, seed=1, database=database, run_id=None, **controls):
         with database.unit_of_work() as session:
             register_version(session, NewModelVersion(MODEL.digest, MODEL.name, MODEL.kind, {}, {}))
-        writer = RecipeWriter(MODEL, duration_s=4.0, controls={})
+        writer = RecipeWriter(MODEL, duration_s=4.0, controls=controls)
         recipes = [writer.write(prompt, seed) for prompt in prompts]
         run_id = run_id or new_run_id()
         planned = (
@@ -62,7 +62,7 @@ def plan(database):
 def worker(database, objects):
     """Make a bare worker around a generator."""
 
-    def worker(run_id, generator, database=database, **options):
+    def worker(run_id, generator, database=database, objects=objects, **options):
         settings = {"lease_s": 3.0, "patience_s": 5.0, "poll_s": 0.05} | options
         factory = generator if callable(generator) else lambda: generator
         return PullWorker(WorkerOptions(run_id=run_id, **settings), database, objects, factory, new_owner())

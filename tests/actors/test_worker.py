@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,12 @@ from sqlalchemy import text
 from tiny_generator import TinyGenerator
 
 from actors.errors import BrokenGeneratorError
-from db.assets import AssetFilter, lineage, list_assets
+from db.assets import AssetFilter, lineage, lineages, list_assets
 from db.database import connect
-from db.errors import DatabaseUnavailableError, ObjectStoreError, UnknownRunError
-from db.objects import open_objects
+from db.errors import DatabaseUnavailableError, ObjectStoreError, ObjectStoreUnavailableError, UnknownRunError
+from db.objects import S3Access, open_objects
 from db.runs import cancel_run
+from db.s3_objects import S3Objects
 from db.work import claim, list_set_aside, progress
 
 
@@ -84,6 +86,40 @@ def test_a_product_whose_files_share_a_name_is_set_aside(plan, worker, database)
     assert "needs files of different names" in set_aside(database, run_id)[0].error
 
 
+class Panic(BaseException):
+    """As a library in Rust raises it: no Exception."""
+
+
+class Panicking(TinyGenerator):
+    """Panics in the post stages of one prompt."""
+
+    def finish(self, drafted):
+        if drafted["prompt"] == "panic":
+            raise Panic("capacity overflow")
+        return super().finish(drafted)
+
+
+def test_a_panic_in_a_post_stage_sets_its_item_aside_and_the_rest_is_made(plan, worker, database):
+    run_id = plan(["a", "panic", "b"])
+    report = worker(run_id, Panicking()).run()
+    assert (report.made, report.failed) == (2, 1)
+    assert set_aside(database, run_id)[0].error == "Panic: capacity overflow"
+
+
+def test_a_store_that_is_away_ends_the_worker_and_is_no_fault_of_the_items(plan, worker, database):
+    run_id = plan(["a", "b"], melody="sha256:" + "0" * 64)
+    nowhere = S3Objects("bucket", S3Access("http://127.0.0.1:1", "key", "secret"))
+    with pytest.raises(ObjectStoreUnavailableError):
+        worker(run_id, TinyGenerator(), objects=nowhere, patience_s=0.2).run()
+    assert (state(database, run_id).queued, state(database, run_id).failed) == (2, 0)
+
+
+def test_an_item_whose_input_is_not_in_the_store_is_set_aside(plan, worker, database):
+    run_id = plan(["a"], melody="sha256:" + "0" * 64)
+    assert worker(run_id, TinyGenerator()).run().failed == 1
+    assert set_aside(database, run_id)[0].error.startswith("MissingObjectError: ")
+
+
 def test_an_item_that_breaks_the_generator_is_found_out_alone(plan, worker, database):
     run_id = plan([*"abcde", "explode", *"fghij"])
     made = []
@@ -97,6 +133,27 @@ def test_an_item_that_breaks_the_generator_is_found_out_alone(plan, worker, data
     assert [item.prompt for item in set_aside(database, run_id)] == ["explode"]
     assert set_aside(database, run_id)[0].error == "RuntimeError: the generator is broken"
     assert len(made) == 3  # broken once among others, once alone
+
+
+def test_a_generator_that_broke_down_is_gone_before_another_is_loaded_and_assets_tell_them_apart(
+    plan, worker, database
+):
+    run_id = plan([*"abcde", "explode", *"fghij"])
+    loaded = []
+
+    def factory():
+        assert all(one() is None for one in loaded)
+        generator = TinyGenerator(slots=4)
+        generator.profile = replace(generator.profile, threads=len(loaded) + 1)
+        loaded.append(weakref.ref(generator))
+        return generator
+
+    assert worker(run_id, factory).run().made == 10
+    with database.unit_of_work() as session:
+        made = lineages(session, assets(database, run_id))
+    threads = {each.recipe["prompt"]: each.numeric_profile["threads"] for each in made}
+    assert threads["a"] == 1
+    assert max(threads.values()) > 1
 
 
 def test_many_items_that_break_the_generator_do_not_stop_the_others(plan, worker, database):
