@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import torch
 
+from models.training.draws import torch_generator
 from models.training.kept import keep
 from models.whole_files import write_whole
 
@@ -24,6 +25,7 @@ Metrics = dict[str, float]
 Report = Callable[[str, int, int, Mapping[str, float]], None]  # phase, done, of how many, figures
 
 _METRICS: Final = "metrics.jsonl"
+_DROPOUT: Final = 7  # the purpose that its draws are keyed by
 
 
 class RunError(ValueError):
@@ -53,7 +55,7 @@ class Trainee(Protocol):
     """What a run drives."""
 
     def step(self, step: int, learning_rate: float) -> Metrics:
-        """Make one step and return its figures. All that it draws is keyed by `step`."""
+        """Make one step and return its figures. All that it draws is keyed by `step`; of dropout `run` sees to it."""
 
     def evaluate(self) -> Metrics:
         """Measure on held-out material."""
@@ -84,7 +86,9 @@ def run(name: str, trainee: Trainee, schedule: Schedule, config: Any, folder: Pa
     step, elapsed_s = _restore(folder, trainee)
     started = saved = time.monotonic()
     while step < schedule.steps:
-        metrics = trainee.step(step, schedule.rate(step))
+        with torch.random.fork_rng():  # dropout draws from PyTorch's own generators
+            torch.manual_seed(torch_generator(0, _DROPOUT, step).initial_seed())
+            metrics = trainee.step(step, schedule.rate(step))
         step += 1
         now = time.monotonic()
         figures: Metrics = {"step": step, "elapsed_s": round(elapsed_s + now - started, 2), **metrics}

@@ -62,7 +62,9 @@ def joint(folder):
     return MulanTrainee(recipe, clips(folder), vectors), recipe
 
 
-def stage(folder, **changes):
+def stage(folder, dropout=0.0, **changes):
+    size = config().coarse
+    size = dataclasses.replace(size, trunk=dataclasses.replace(size.trunk, dropout=dropout))
     draw = torch.Generator().manual_seed(0)
 
     def tokens(high, *shape):
@@ -70,12 +72,16 @@ def stage(folder, **changes):
 
     known = SemanticTokens(semantic_NQ=tokens(12, 12, 250), audio_NP=tokens(8, 12, 3), text_NCP=tokens(8, 12, 1, 3))
     recipe = StageTrainingConfig(
-        stage=config().coarse, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32",
+        stage=size, kind="coarse", manifest="m", seed=1, batch=2, frames=40, dtype="float32",
         melody_told=0.5, forgetful=0.5, draws_back=1.0, **changes,
     )  # fmt: skip
     melodies = tokens(62, 12, 250).numpy().astype(np.uint8)
     codes = tokens(16, 12, 500, 4)
     return StageTrainee(recipe, known, codes, range(8), range(8, 12), melodies_NQ=melodies), recipe
+
+
+def stage_with_dropout(folder):
+    return stage(folder, dropout=0.1)
 
 
 def separator(folder):
@@ -103,7 +109,7 @@ def timeless(metrics):
     return [{name: value for name, value in row.items() if name != "elapsed_s"} for row in metrics]
 
 
-@pytest.mark.parametrize("make", [codec, semantic, joint, stage, separator, notes, harmony])
+@pytest.mark.parametrize("make", [codec, semantic, joint, stage, stage_with_dropout, separator, notes, harmony])
 def test_a_killed_training_goes_on_with_identical_losses(make, tmp_path):
     trainee, recipe = make(tmp_path / "a")
     run("part", trainee, SCHEDULE, recipe, tmp_path / "whole", quietly)
