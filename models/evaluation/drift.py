@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.evaluation.figure import Figure
 from models.judges.rhythm import tempo_bpm
@@ -35,12 +34,12 @@ class Drift:
     last: Part
     level_change_db: float
     entropy_change_bits: float
-    tempo_change_octaves: float  # the nearest of the same, half and double tempo
+    tempo_change_octaves: float | None  # the nearest of the same, half and double tempo; None of what has no beat
     silent_share: float  # of all whole seconds of the piece, those below -60 dB
 
 
-def drift(waveform: Waveform, sample_rate_hz: int, part_s: float = 30.0) -> Drift:
-    """Compare the first `part_s` seconds with the last.
+def drift(waveform: Waveform, sample_rate_hz: int, part_s: float = 30.0, *, beat: bool = True) -> Drift:
+    """Compare the first `part_s` seconds with the last, and their tempi if there is a beat.
 
     Raises:
         ValueError: the piece is shorter than two parts.
@@ -57,7 +56,7 @@ def drift(waveform: Waveform, sample_rate_hz: int, part_s: float = 30.0) -> Drif
         last,
         last.level_db - first.level_db,
         last.spectral_entropy_bits - first.spectral_entropy_bits,
-        float(octaves - np.round(octaves)),
+        float(octaves - np.round(octaves)) if beat else None,
         float((levels < 1e-3).mean()),
     )
 
@@ -69,8 +68,8 @@ def drift_figures(drifts: Sequence[Drift]) -> list[Figure]:
         ("long form, entropy change in bits", "of the spectrum", [d.entropy_change_bits for d in drifts], 1.0),
         (
             "long form, tempo change in octaves",
-            "halves and doubles aside",
-            [d.tempo_change_octaves for d in drifts],
+            "halves and doubles aside, of what has a beat",
+            [d.tempo_change_octaves for d in drifts if d.tempo_change_octaves is not None],
             0.1,
         ),
         ("long form, silent seconds", "share below -60 dB", [d.silent_share for d in drifts], 0.05),
@@ -87,15 +86,6 @@ def drift_figures(drifts: Sequence[Drift]) -> list[Figure]:
         for name, what, changes, goal in rows
         if changes
     ]
-
-
-def code_entropy_bits(codes_FK: NDArray[np.integer], entries: int) -> list[float]:
-    """Return how many bits the codes of each codebook carry; such as collapsed onto a few entries carry few."""
-    found = []
-    for codes_F in codes_FK.T:
-        p = np.bincount(codes_F, minlength=entries) / len(codes_F)
-        found.append(float(-(p[p > 0] * np.log2(p[p > 0])).sum()))
-    return found
 
 
 def _part(waveform: Waveform, sample_rate_hz: int) -> Part:

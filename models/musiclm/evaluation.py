@@ -22,7 +22,7 @@ from models.engine.patterns import to_decode
 from models.engine.requests import Conditioning, Request
 from models.evaluation.asks import asks, fitting_clips
 from models.evaluation.clip import Clip, Labels
-from models.evaluation.codec import CodecEvaluation, evaluate_codec
+from models.evaluation.codec import CodecEvaluation, codebook_use, evaluate_codec
 from models.evaluation.drift import Drift, drift, drift_figures
 from models.evaluation.figure import Figure
 from models.evaluation.generation import evaluate_generation
@@ -77,7 +77,7 @@ TUNES_ASKED = (
     "solo flute",
     "a synth lead",
 )  # one melody after another
-LONG = ("calm piano music", "a rock band with drums", "waves on a beach")
+LONG = {"calm piano music": True, "a rock band with drums": True, "waves on a beach": False}  # whether it has a beat
 LONG_S, STORY_S, CLIP_S = 180.0, 30.0, 10.0
 MEMORISED_CLIPS, PROMPT_TOKENS = 200, 125
 
@@ -86,7 +86,7 @@ MEMORISED_CLIPS, PROMPT_TOKENS = 200, 125
 class Extent:
     """How much of each part is measured."""
 
-    copies: int = 2  # of each ask
+    copies: int = 4  # of each ask: 160 prompts
     codec_clips: int = 60
     visqol_clips: int = 16
     stories: int = len(STORIES)
@@ -163,8 +163,10 @@ class Evaluation:
         self._add(_melodies(self._generator, self._clips, self._extent.melodies, told))
 
     def _measure_codec(self, told: Report_) -> None:
-        codecs = _codecs(self._model, self._clips, self._panel, self._extent, told)
+        sets = _codec_sets(self._clips, self._extent.codec_clips)
+        codecs = _codecs(self._model, sets, self._panel, self._extent.visqol_clips, told)
         self.report = replace(self.report, codecs=codecs)
+        self._add([_entries_used(self._model.codec, [clip for chosen in sets.values() for clip in chosen])])
 
     def _measure_memorisation(self, told: Report_) -> None:
         found = memorised(self._model, self._clips, self._extent.memorised_clips, told)
@@ -303,27 +305,45 @@ def memorised(model: MusicLM, clips: ClipSet, count: int, report: Report_) -> Me
     )
 
 
-def _codecs(model: MusicLM, clips: ClipSet, panel: Panel, extent: Extent, report: Report_) -> list[CodecEvaluation]:
-    """Measure the codec on held-out music through a SoundFont it never heard, and on the kept ends of recordings."""
+def _codec_sets(clips: ClipSet, most: int) -> dict[str, list[Clip]]:
+    """Return held-out music through a SoundFont that was never heard, and the kept ends of recordings."""
     held = [clips.clips[n] for n in clips.numbers("validation")]
     sets = {
         "music, unheard SoundFont": [c for c in held if UNHEARD in c.sources and not c.labels.scenes],
         "ambience": [c for c in held if c.labels.kind == "scene"],
     }
+    return {
+        name: [Clip(clips.waveform(c.number), SAMPLE_RATE_HZ, prompt=c.captions[0]) for c in chosen[:most]]
+        for name, chosen in sets.items()
+    }
+
+
+def _codecs(
+    model: MusicLM, sets: Mapping[str, Sequence[Clip]], panel: Panel, visqol_clips: int, report: Report_
+) -> list[CodecEvaluation]:
     return [
         evaluate_codec(
             lambda x, _: round_trip(model.codec, x),
-            [
-                Clip(clips.waveform(c.number), _rate(model), prompt=c.captions[0])
-                for c in chosen[: extent.codec_clips]
-            ],
+            chosen,
             name=name,
             yamnet=panel.yamnet,
-            visqol_clips=extent.visqol_clips,
+            visqol_clips=visqol_clips,
             progress=lambda done, total: report("codec", done, total, {}),
         )
         for name, chosen in sets.items()
     ]
+
+
+@torch.inference_mode()
+def _entries_used(codec: SoundStream, clips: Sequence[Clip]) -> Figure:
+    codes_NFK = [codec.encode(torch.from_numpy(clip.waveform)[None])[0].numpy() for clip in clips]
+    used = codebook_use(np.concatenate(codes_NFK), codec.config.entries)
+    return Figure(
+        name="codec, entries used",
+        meaning=f"share of a codebook's entries that occur, in that of {len(used)} where it is least",
+        generated=min(used),
+        clips=len(clips),
+    )
 
 
 def _stories(
@@ -345,11 +365,12 @@ def _stories(
 
 
 def _long_pieces(generator: Generator, model: MusicLM, count: int, report: Report_) -> list[tuple[str, Clip, Drift]]:
-    recipes = [_recipe(prompt, number, LONG_S) for number, prompt in enumerate(LONG[:count])]
+    asked = list(LONG.items())[:count]
+    recipes = [_recipe(prompt, number, LONG_S) for number, (prompt, _) in enumerate(asked)]
     waves = make(generator, recipes, lambda done, total: report("long pieces", done, total, {}))
     return [
-        (prompt, Clip(wave, _rate(model), prompt=prompt), drift(wave, _rate(model)))
-        for prompt, wave in zip(LONG, waves, strict=False)
+        (prompt, Clip(wave, _rate(model), prompt=prompt), drift(wave, _rate(model), beat=beat))
+        for (prompt, beat), wave in zip(asked, waves, strict=True)
     ]
 
 

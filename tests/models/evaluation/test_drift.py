@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sounds import SAMPLE_RATE_HZ, play
 
-from models.evaluation.drift import code_entropy_bits, drift
+from models.evaluation.drift import drift, drift_figures
 
 TUNE = play(0, duration_s=8.0)
 
@@ -33,6 +33,11 @@ def test_a_piece_too_short_to_compare_is_refused():
         drift(TUNE, SAMPLE_RATE_HZ, part_s=5.0)
 
 
-def test_codes_that_use_all_entries_carry_more_than_such_as_collapsed():
-    codes = np.stack([np.arange(64) % 16, np.zeros(64, dtype=int)], axis=1)
-    assert code_entropy_bits(codes, 16) == pytest.approx([4.0, 0.0])
+def test_what_has_no_beat_has_no_tempo_to_drift():
+    kept, beatless = (
+        drift(np.concatenate([TUNE, TUNE]), SAMPLE_RATE_HZ, part_s=8.0, beat=each) for each in (True, False)
+    )
+    assert beatless.tempo_change_octaves is None
+    [figure] = [f for f in drift_figures([kept, beatless]) if "tempo" in f.name]
+    assert (figure.generated, figure.clips) == (0.0, 1)
+    assert not any("tempo" in f.name for f in drift_figures([beatless]))
