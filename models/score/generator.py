@@ -252,7 +252,8 @@ class ScoreGenerator:
         began = time.monotonic() - completion.wall_s
         piece.composing_since = min(began, piece.composing_since or began)
         take = self._heard(item, completion)
-        takes.end(int(number), take, settled=take.heard is None or take.heard == item.controls.key)
+        whole = take.heard is not None
+        takes.end(int(number), take, settled=not whole or take.heard == item.controls.key, whole=whole)
         if (kept := takes.kept()) is None:
             if not takes.running:
                 self._compose(key)

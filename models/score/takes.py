@@ -1,7 +1,7 @@
 """Takes of one draft: which may begin, which are not needed any more, and which one is kept.
 
-Takes are numbered from 0. The lowest-numbered one that is settled is kept, or else the last of all; so it does not
-matter how many were made side by side, nor in which order they ended.
+Takes are numbered from 0. The lowest-numbered one that is settled is kept, or else the last of all, or what was whole
+before it if it is not; so it does not matter how many were made side by side, nor in which order they ended.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ class Takes(Generic[T]):
         self._limit = limit
         self._ended: dict[int, T] = {}
         self._settled: set[int] = set()
+        self._whole: set[int] = set()
         self.running: set[int] = set()
 
     def begin(self) -> int | None:
@@ -29,12 +30,21 @@ class Takes(Generic[T]):
                 return number
         return None
 
-    def end(self, number: int, came_of_it: T, *, settled: bool) -> None:
-        """Take note that a running take has ended; `settled` if it need not be made anew."""
+    def end(self, number: int, came_of_it: T, *, settled: bool, whole: bool = True) -> None:
+        """Take note that a running take has ended.
+
+        Args:
+            number: which.
+            came_of_it: its outcome.
+            settled: it need not be made anew.
+            whole: it came to its end; one that did not is kept only if none before it did.
+        """
         self.running.remove(number)
         self._ended[number] = came_of_it
         if settled:
             self._settled.add(number)
+        if whole:
+            self._whole.add(number)
 
     def drop(self, number: int) -> None:
         """Forget a running take; it may begin again."""
@@ -44,5 +54,6 @@ class Takes(Generic[T]):
         """Return number and outcome of the take that is kept, once no other can take its place."""
         last = min(self._settled, default=self._limit - 1)
         if all(number in self._ended for number in range(last + 1)):
-            return last, self._ended[last]
+            number = max((each for each in self._whole if each <= last), default=last)
+            return number, self._ended[number]
         return None

@@ -41,3 +41,16 @@ def test_a_dropped_take_begins_again():
     takes.begin(), takes.begin()
     takes.drop(1)
     assert takes.begin() == 1
+
+
+def test_a_take_that_came_to_no_end_gives_way_to_one_before_it():
+    takes = Takes(3)
+    for number in (takes.begin(), takes.begin()):
+        takes.end(number, number, settled=number == 1, whole=number == 0)
+    assert takes.kept() == (0, 0)
+
+
+def test_a_take_that_came_to_no_end_is_kept_where_none_did():
+    takes = Takes(3)
+    takes.end(takes.begin(), "broken off", settled=True, whole=False)
+    assert takes.kept() == (0, "broken off")
