@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 _LISTENED_S: Final = 30.0
 _KEY_S: Final = 12.0  # finding a key takes as long as all the rest together
+_SLOWEST_HZ: Final = 0.5  # of notes: where fewer begin there is no beat, though libsonare names one even in silence
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Beats a minute (0: none heard), a key as in "Eb major", and how many notes begin in a second."""
+    """Beats a minute (0: too little begins for any), a key as in "Eb major", and how many notes begin in a second."""
 
     tempo_bpm: float
     key: str
@@ -28,7 +29,7 @@ def features_of(waveform_T: NDArray[np.float32], sample_rate_hz: int) -> Feature
     tempo = float(libsonare.detect_bpm(heard, sample_rate_hz))
     onsets = len(libsonare.detect_onsets(heard, sample_rate_hz)) / (len(heard) / sample_rate_hz)
     return Features(
-        tempo_bpm=tempo if np.isfinite(tempo) else 0.0,
+        tempo_bpm=tempo if onsets >= _SLOWEST_HZ and np.isfinite(tempo) else 0.0,
         key=str(libsonare.detect_key(_middle(heard, round(_KEY_S * sample_rate_hz)), sample_rate_hz)),
         energy=onsets,
     )
