@@ -57,6 +57,7 @@ __all__ = [
     "prompts_by_asset",
     "record_assets",
     "search_assets",
+    "stream_assets",
     "stream_files",
 ]
 
@@ -109,9 +110,15 @@ def list_assets(session: Session, where: AssetFilter) -> list[Asset]:
         )
         query = query.where(assets.c.id.in_(in_catalogue))
     if where.run_id is not None:
-        query = query.join(run_items, run_items.c.recipe_id == assets.c.id).where(run_items.c.run_id == where.run_id)
-        return _assets(session, query.order_by(run_items.c.position))
+        return _assets(session, _of_run(query, where.run_id))
     return _assets(session, query.order_by(*_NEWEST))
+
+
+def stream_assets(session: Session, run_id: str) -> Iterator[Asset]:
+    """Yield the assets of a run by plan, in flat memory; not those that were withdrawn."""
+    query = _of_run(_ASSETS.where(_NOT_WITHDRAWN), run_id)
+    for rows in session.execute(query, execution_options={"yield_per": _AT_ONCE}).partitions():
+        yield from _with_files(session, rows)
 
 
 def search_assets(session: Session, text: str, limit: int = 20) -> list[Asset]:
@@ -216,7 +223,7 @@ def stream_files(session: Session, run_id: str) -> Iterator[tuple[str, AssetFile
         select(asset_files)
         .join(run_items, run_items.c.recipe_id == asset_files.c.asset_id)
         .where(run_items.c.run_id == run_id),
-        execution_options={"yield_per": 1000},
+        execution_options={"yield_per": _AT_ONCE},
     )
     for row in files:
         yield row.asset_id, asset_file(row)
@@ -241,6 +248,7 @@ _ASSETS: Final = (
 )
 _NOT_WITHDRAWN: Final = ~exists().where(withdrawals.c.asset_id == assets.c.id)
 _NEWEST: Final = (assets.c.created_at.desc(), assets.c.id)
+_AT_ONCE: Final = 1000
 
 
 def _matching(id_or_prefix: str) -> Select[tuple[object, ...]]:
@@ -251,8 +259,17 @@ def _matching(id_or_prefix: str) -> Select[tuple[object, ...]]:
     return _ASSETS.where(wanted).order_by(assets.c.id)
 
 
+def _of_run(query: Select[tuple[object, ...]], run_id: str) -> Select[tuple[object, ...]]:
+    """Select what a run planned, in its order."""
+    of_run = query.join(run_items, run_items.c.recipe_id == assets.c.id).where(run_items.c.run_id == run_id)
+    return of_run.order_by(run_items.c.position)
+
+
 def _assets(session: Session, query: Select[tuple[object, ...]]) -> list[Asset]:
-    rows = session.execute(query).all()
+    return _with_files(session, session.execute(query).all())
+
+
+def _with_files(session: Session, rows: Sequence[Row[Any]]) -> list[Asset]:
     files: dict[str, list[AssetFile]] = {row.id: [] for row in rows}
     every = (
         select(asset_files)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from db.assets import AssetFilter, list_assets, stream_files
+from db.assets import stream_assets, stream_files
 from db.database import Database, Session
 from db.errors import StorageError
 from db.model_versions import register_version
@@ -192,9 +192,8 @@ def _shelve(services: Services, backend: Backend, run_id: str) -> None:
     """Put the run's assets on its catalogue's shelf."""
     if services.has_shelves:
         with backend.database.unit_of_work() as session:
-            assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
-            catalogue = get_run(session, run_id).catalogue
-        shelve(services.shelf(catalogue), assets, backend.objects)
+            shelf = services.shelf(get_run(session, run_id).catalogue)
+            shelve(shelf, stream_assets(session, run_id), backend.objects)
 
 
 def _shelve_finished(services: Services, backend: Backend, run_id: str) -> None:

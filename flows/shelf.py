@@ -10,7 +10,7 @@ import re
 import shutil
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +39,7 @@ def first_file(asset: Asset) -> AssetFile:
     return next((by_role[role] for role in FIRST_ROLES if role in by_role), asset.files[0])
 
 
-def shelve(shelf: Path, assets: Sequence[Asset], objects: ObjectStore) -> None:
+def shelve(shelf: Path, assets: Iterable[Asset], objects: ObjectStore) -> None:
     """Put assets on a shelf; those that are there already are left as they are.
 
     A folder of an asset appears whole: it is filled under another name and then renamed.

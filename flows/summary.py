@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from db.assets import Asset, AssetFile, AssetFilter, list_assets
+from db.assets import Asset, AssetFile, stream_assets
 from db.runs import get_run
 from db.work import SetAside, list_set_aside, progress
 from flows.services import Backend, Services
@@ -69,10 +69,9 @@ def summarise(
     with backend.database.unit_of_work() as session:
         run = get_run(session, run_id)
         now = progress(session, run_id)
-        assets = list_assets(session, AssetFilter(run_id=run_id, limit=None))
+        lines = [line(services, backend, [run.catalogue], asset) for asset in stream_assets(session, run_id)]
         set_aside = list_set_aside(session, run_id) if now.failed else []
     before = run.reused if there is None else there
-    lines = [line(services, backend, [run.catalogue], asset) for asset in assets]
     return RunSummary(
         run=run_id,
         catalogue=run.catalogue,

@@ -17,6 +17,7 @@ from db.assets import (
     list_assets,
     record_assets,
     search_assets,
+    stream_assets,
     stream_files,
 )
 from db.errors import InvalidValueError, UnknownAssetError
@@ -239,3 +240,4 @@ def test_there_may_be_more_assets_than_a_query_takes_parameters(database, plant)
     with database.unit_of_work() as session:
         found = list_assets(session, AssetFilter(run_id=run, limit=None))
         assert len(lineages(session, found)) == len(found) == len(many)
+        assert [each.id for each in stream_assets(session, run)] == [each.id for each in found]
