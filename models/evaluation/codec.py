@@ -18,6 +18,7 @@ from models.judges.yamnet import Yamnet
 
 LOW_PASS_HZ = 3500.0
 TAGS_SHOWN = 5
+_TAGS_OF = 8  # clips: their changes are to be read one by one
 
 RoundTrip = Callable[[Waveform, int], Waveform]  # waveform and its sample rate in, as many samples out
 Progress = Callable[[int, int], None]  # done, of how many
@@ -54,7 +55,7 @@ class CodecEvaluation:
     low_pass: Fidelity
     opus: Fidelity
     opus_kbps: float
-    tags: tuple[TagChange, ...]
+    tags: tuple[TagChange, ...]  # of the first few clips
 
 
 class RoundTripError(Exception):
@@ -108,7 +109,7 @@ def evaluate_codec(
             opinion = visqol(x, y, rate_hz) if number < with_visqol else None
             moved = kl_divergence(heard, scores)
             measured[way].append((mel_distance(x, y, rate_hz), si_sdr_db(x, y), opinion, moved))
-            if way == "codec":
+            if way == "codec" and number < _TAGS_OF:
                 tags.append(TagChange(clip.prompt or str(number), _best(yamnet, heard), _best(yamnet, scores)))
         if progress:
             progress(number + 1, len(clips))
