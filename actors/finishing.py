@@ -78,6 +78,7 @@ class FinishingLine:
         self, stores: Stores, owner: str, on_done: Callable[[Collection[str]], None], marker: Marker | None = None
     ) -> None:
         self._stores, self._owner, self._on_done, self._marker = stores, owner, on_done, marker
+        self._code_version = code_version()  # now: of the code that is loaded, not of what its files become
         self._drafts: queue.SimpleQueue[tuple[Generator, Claim, Any] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Made | Failure | None] = queue.SimpleQueue()
         self._threads = [
@@ -122,7 +123,7 @@ class FinishingLine:
         except BaseException as error:  # a panic in a library's Rust is no Exception
             self.fail(claim, error)
         else:
-            maker = Maker(self._owner, code_version(), generator.profile.as_dict())
+            maker = Maker(self._owner, self._code_version, generator.profile.as_dict())
             self._results.put(Made(claim, finished.product, finished.unsigned, maker))
         return True
 
