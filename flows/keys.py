@@ -39,6 +39,7 @@ from flows.errors import KeysError
 from flows.settings import Settings
 from models.registry import SHIPPED
 from models.signing import load_private_key, load_public_key
+from models.whole_files import whole_folder
 
 T = TypeVar("T")
 DEVELOPMENT_WATERMARK_KEY: Final = hashlib.sha256(
@@ -129,20 +130,13 @@ def make_keys(folder: Path, *, development: bool) -> None:
         "root.pem": chain.root,
         "watermark.key": watermark.hex().encode() + b"\n",
     }
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
     try:
-        partial.mkdir(parents=True, mode=0o700)
-        (partial / "trusted-models").mkdir()
-        for file, data in files.items():
-            path = partial / file
-            path.touch(0o600 if file in _PRIVATE else 0o644)
-            path.write_bytes(data)
-        try:
-            partial.rename(folder)
-        except OSError:  # another command was faster
-            shutil.rmtree(partial)
-            if not folder.is_dir():
-                raise
+        with whole_folder(folder, mode=0o700) as partial:
+            (partial / "trusted-models").mkdir()
+            for file, data in files.items():
+                path = partial / file
+                path.touch(0o600 if file in _PRIVATE else 0o644)
+                path.write_bytes(data)
     except OSError as error:
         raise KeysError(f"{folder} cannot be written: {error}") from error
 

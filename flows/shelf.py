@@ -7,15 +7,14 @@ to the objects, or copies where the folder lies on another disk. Objects on an S
 from __future__ import annotations
 
 import re
-import shutil
 import unicodedata
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from db.assets import Asset, AssetFile
 from db.objects import ObjectStore
+from models.whole_files import whole_folder
 
 FIRST_ROLES: Final = ("waveform", "musicxml")  # what one opens first; otherwise the first by role
 _SLUG_CHARS: Final = 48
@@ -54,16 +53,9 @@ def shelve(shelf: Path, assets: Iterable[Asset], objects: ObjectStore) -> None:
         name = asset_folder_name(asset)
         if name in there:
             continue
-        partial = shelf / f".{name}.{uuid.uuid4().hex[:8]}"
-        partial.mkdir()
-        for file in asset.files:
-            _place(objects, file.digest, partial / Path(file.name).name)
-        try:
-            partial.rename(shelf / name)
-        except OSError:  # another command was faster
-            shutil.rmtree(partial)
-            if not (shelf / name).is_dir():
-                raise
+        with whole_folder(shelf / name) as partial:
+            for file in asset.files:
+                _place(objects, file.digest, partial / Path(file.name).name)
         there.add(name)
 
 

@@ -7,7 +7,6 @@ hold more. Nothing heavy is imported before a generator is loaded.
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from models.weights import (
     read_version,
     version_folders,
 )
+from models.whole_files import whole_folder
 
 if TYPE_CHECKING:
     from models.engine.backends import BackendChoice, Name
@@ -77,15 +77,8 @@ def add_version(version: ModelVersion, folder: Path) -> ModelVersion:
     """
     target = folder / folder_name(version)
     if not target.exists():
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            shutil.copytree(version.path, partial)
-            partial.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another command was faster
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with whole_folder(target) as partial:
+            shutil.copytree(version.path, partial, dirs_exist_ok=True)
     return read_version(target)
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: what is killed while it writes leaves the file that was there before.
+"""Files and folders that are there whole or not at all: what is killed while it writes leaves what was there before.
 
 A file's being there is what says that a step is done, so half of one would be taken for the whole.
 """
@@ -6,6 +6,8 @@ A file's being there is what says that a step is done, so half of one would be t
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +44,26 @@ def write_whole(path: Path, data: str | bytes) -> None:
     """
     with whole_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def whole_folder(folder: Path, mode: int = 0o777) -> Iterator[Path]:
+    """Give a folder to fill that becomes `folder` at the end of the block, and goes if that ends in an error.
+
+    Several may fill the same one at once: what the first made stays, and the others are content with it. Until then
+    the name begins with a dot.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        partial.mkdir(parents=True, mode=mode)
+        yield partial
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

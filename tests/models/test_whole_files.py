@@ -3,7 +3,7 @@
 import pytest
 from breaking import disk_with_room_for
 
-from models.whole_files import whole_file, write_whole
+from models.whole_files import whole_file, whole_folder, write_whole
 
 
 @pytest.mark.parametrize("before", [None, b"the one before"])
@@ -26,3 +26,20 @@ def test_what_ends_in_the_middle_leaves_what_was_there(tmp_path):
         file.write(b"half")
         raise KeyboardInterrupt
     assert path.read_text(encoding="utf-8") == "före"
+
+
+def test_a_folder_that_ends_in_the_middle_is_not_there_at_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "folder") as partial:
+        (partial / "half").write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_fill_a_folder_at_once_the_first_is_kept(tmp_path):
+    folder = tmp_path / "folder"
+    with whole_folder(folder) as second:
+        (second / "file").write_bytes(b"second")
+        with whole_folder(folder) as first:
+            (first / "file").write_bytes(b"first")
+    assert (folder / "file").read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [folder]
