@@ -28,7 +28,6 @@ from flows.services import Backend, Services
 from flows.shelf import asset_folder_name
 
 _ASSET: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
-_AT_ONCE: Final = 1000
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -120,12 +119,10 @@ def erase_input(services: Services, backend: Backend, digest: str, reason: str) 
 
 
 def _unshelve(services: Services, backend: Backend, ids: Sequence[str]) -> None:
-    for first in range(0, len(ids), _AT_ONCE):
-        part = ids[first : first + _AT_ONCE]
-        with backend.database.unit_of_work() as session:
-            assets, among = assets_with_ids(session, part), catalogues_of(session, part)
-        for asset in assets:
-            for catalogue in among[asset.id]:
-                folder = services.shelf(catalogue) / asset_folder_name(asset)
-                if folder.is_dir():
-                    shutil.rmtree(folder)
+    with backend.database.unit_of_work() as session:
+        assets, catalogues = assets_with_ids(session, ids), catalogues_of(session, ids)
+    for asset in assets:
+        for catalogue in catalogues[asset.id]:
+            folder = services.shelf(catalogue) / asset_folder_name(asset)
+            if folder.is_dir():
+                shutil.rmtree(folder)
